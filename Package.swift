@@ -1,0 +1,68 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+// Every C and Swift target sees glibc with the same feature macros, or the clang importer finds two glibcs.
+let gnu: [CSetting] = [.define("_GNU_SOURCE")]
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+let relaxed: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+/// A room of ARCHITECTURE.md: a library target and the tests that mirror its files.
+func room(_ name: String, _ imports: [Target.Dependency] = [], tests: [Target.Dependency] = []) -> [Target] {
+    [
+        .target(name: name, dependencies: imports, cSettings: gnu, swiftSettings: strict),
+        .testTarget(
+            name: name + "Tests", dependencies: [.init(stringLiteral: name)] + imports + tests,
+            cSettings: gnu, swiftSettings: relaxed),
+    ]
+}
+
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+var targets: [Target] = [.target(name: "CLinux", cSettings: gnu)]
+targets += room("Errors")
+targets += room("HostOS", ["CLinux", "Errors"])
+targets += room("StateArena", ["CLinux", "Errors", "HostOS"])
+targets += room("GuestMemory", ["CLinux", "Errors", "HostOS"])
+targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostOS"])
+targets += room("VhostUser", ["CLinux", "Errors", "Virtqueue", "GuestMemory", "HostOS"])
+targets += room("FuseWire")
+targets += room("FuseServer", ["Errors", "FuseWire"])
+targets += room("HostFS", ["CLinux", "Errors", "FuseServer", "FuseWire", "StateArena", "HostOS"])
+targets += room("Frontend", ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"])
+targets += room(
+    "Backend",
+    ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseServer", "FuseWire", "StateArena", "HostOS"],
+    tests: ["Frontend", "HostFS"])
+targets += room("Guest", ["CLinux", "Errors", "HostOS"])
+targets += [
+    .executableTarget(
+        name: "virtiofsd",
+        dependencies: [
+            "CLinux", "Errors", "Backend", "HostFS", "FuseServer", "FuseWire", "StateArena", "HostOS", arguments, logging,
+        ],
+        cSettings: gnu, swiftSettings: strict),
+    .executableTarget(
+        name: "virtiofs", dependencies: ["CLinux", "Errors", "Guest", "HostOS", arguments, logging],
+        cSettings: gnu, swiftSettings: strict),
+]
+
+let package = Package(
+    name: "swift-virtiofs",
+    products: [
+        .executable(name: "virtiofsd", targets: ["virtiofsd"]),
+        .executable(name: "virtiofs", targets: ["virtiofs"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: targets
+)

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import Glibc
+
+/// An eventfd of our own: a counter that wakes whoever polls it.
+package final class EventFD: Sendable {
+    package let descriptor: OwnedDescriptor
+
+    /// A counter at zero, close-on-exec, never blocking.
+    package init() throws(Errno) {
+        descriptor = OwnedDescriptor(adopting: try systemCall { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
+    }
+
+    /// Adds one: wakes a waiter now, or makes its next wait return at once.
+    package func signal() { signalEvent(descriptor.rawValue) }
+
+    /// Sets the counter back to zero.
+    package func clear() { clearEvent(descriptor.rawValue) }
+}
+
+/// Adds one to the eventfd `number`, or writes eight bytes where a peer gave us a pipe (UML does).
+/// A full counter or pipe means that the peer has a wake-up pending already, so a failure is not an error.
+package func signalEvent(_ number: Int32) {
+    var one: UInt64 = 1
+    _ = unsafe write(number, &one, 8)
+}
+
+/// Reads the eventfd `number` once, which must not block.
+package func clearEvent(_ number: Int32) {
+    var count: UInt64 = 0
+    _ = unsafe read(number, &count, 8)
+}
