@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How long a guest may use what it knows without asking.
+package struct Timeout: Sendable, Equatable {
+    package var seconds: UInt64
+    package var nanoseconds: UInt32
+
+    package init(seconds: UInt64, nanoseconds: UInt32 = 0) {
+        self.seconds = seconds
+        self.nanoseconds = nanoseconds
+    }
+
+    package static let zero = Timeout(seconds: 0)
+}
+
+/// `--cache`: what the guest keeps, and for how long.
+package enum CachePolicy: String, Sendable, CaseIterable {
+    /// Nothing: every access asks.
+    case never
+    /// Names and attributes for a day; data never.
+    case metadata
+    /// Names and attributes for a second; data from one open to the next if the file did not change.
+    case auto
+    /// Everything for a day: for shares that only this guest changes.
+    case always
+
+    /// Default of --entry-timeout and --attr-timeout.
+    package var timeout: Timeout {
+        switch self {
+        case .never: .zero
+        case .auto: Timeout(seconds: 1)
+        case .metadata, .always: Timeout(seconds: 86400)
+        }
+    }
+}
+
+/// Whether an INIT feature is not used, used if the guest can, or demanded (INIT fails with EPROTO otherwise).
+package enum Negotiation: String, Sendable, CaseIterable {
+    case never, auto, always
+}
+
+/// `--inode-file-handles`: how an inode is referred to while the guest knows it.
+package enum FileHandlePolicy: String, Sendable, CaseIterable {
+    /// An O_PATH descriptor each.
+    case never
+    /// A file handle where the file system and our rights allow it, else a descriptor.
+    case prefer
+    /// A file handle, or an error.
+    case mandatory
+}
+
+/// Everything about one share that is fixed when the daemon starts. Names and defaults are those of the options.
+package struct ShareOptions: Sendable {
+    /// The directory (or single regular file) to serve, as bytes without a NUL.
+    package var sharedDirectory: [UInt8]
+    package var cache: CachePolicy = .auto
+    /// nil: the default of `cache`.
+    package var entryTimeout: Timeout?
+    package var attributeTimeout: Timeout?
+    /// How long a missing name stays missing; nil: the default of `cache`: 0 for never, 1 s for auto, else a day.
+    package var negativeTimeout: Timeout?
+    /// MAP_SHARED of files opened without a guest page cache (never, metadata).
+    package var allowMmap = false
+    /// false: `--no-readdirplus`; `cache: .never` turns it off too.
+    package var readdirplus = true
+    package var writeback = false
+    package var allowDirectIO = false
+    package var xattr = false
+    package var posixACL: Negotiation = .never
+    package var securityLabel: Negotiation = .never
+    /// HANDLE_KILLPRIV_V2 where the guest offers it.
+    package var killprivV2 = true
+    package var announceSubmounts = true
+    package var inodeFileHandles: FileHandlePolicy = .prefer
+    package var readOnly = false
+    package var preserveNoatime = false
+    package var posixLock = false
+    package var flock = false
+    /// How many descriptors of known inodes are kept open at most, where file handles can bring them back.
+    package var hotDescriptors = 48
+
+    package init(sharedDirectory: [UInt8]) { self.sharedDirectory = sharedDirectory }
+}
