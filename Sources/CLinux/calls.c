@@ -126,3 +126,8 @@ int vfs_wait_exited(int status) { return WIFEXITED(status); }
 int vfs_wait_exit_status(int status) { return WEXITSTATUS(status); }
 int vfs_wait_signaled(int status) { return WIFSIGNALED(status); }
 int vfs_wait_signal(int status) { return WTERMSIG(status); }
+
+void vfs_syslog(int priority, const char *message) {
+    openlog(NULL, LOG_PID, LOG_USER); // NULL: the program's name
+    syslog(priority, "%s", message);
+}

@@ -44,6 +44,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "atomics.h"
@@ -78,6 +79,11 @@ ssize_t vfs_receive_fds(int socket, void *bytes, size_t length, int flags, int *
                         int *truncated);
 /// Sends `length` bytes with `fd_count` descriptors attached to the first of them. MSG_NOSIGNAL is always set.
 ssize_t vfs_send_fds(int socket, const void *bytes, size_t length, const int *fds, int fd_count);
+
+// ---- syslog(3) is variadic ----
+
+/// Logs `message` as it is, with the pid.
+void vfs_syslog(int priority, const char *message);
 
 // ---- wait status macros ----
 int vfs_wait_exited(int status);
