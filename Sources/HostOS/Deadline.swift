@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Glibc
+
+/// A moment on the monotonic clock by which something must have happened.
+package struct Deadline: Sendable {
+    /// In nanoseconds; nil never passes.
+    private let moment: Int64?
+
+    /// - Parameter milliseconds: how far away it is; negative means never.
+    package init(milliseconds: Int32) {
+        moment = milliseconds < 0 ? nil : Self.now() + Int64(milliseconds) * 1_000_000
+    }
+
+    /// What to give poll(2): −1 when it never passes, 0 when it has passed, else at least 1.
+    package var remainingMilliseconds: Int32 {
+        guard let moment else { return -1 }
+        return Int32(clamping: max(0, (moment - Self.now() + 999_999) / 1_000_000))
+    }
+
+    private static func now() -> Int64 {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}
+
+/// Waits until `descriptor` takes bytes, has ended, or `deadline` passed (false).
+package func waitWritable(_ descriptor: Int32, until deadline: Deadline) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    while true {
+        let count = unsafe poll(&entry, 1, deadline.remainingMilliseconds)
+        if count > 0 { return true }
+        if deadline.remainingMilliseconds == 0 { return false }
+    }
+}
+
+/// Waits until `descriptor` has bytes, has ended, or `deadline` passed (false).
+package func waitReadable(_ descriptor: Int32, until deadline: Deadline) -> Bool {
+    while true {
+        if waitReadable(descriptor, timeoutMilliseconds: deadline.remainingMilliseconds) != 0 { return true }
+        if deadline.remainingMilliseconds == 0 { return false }
+    }
+}

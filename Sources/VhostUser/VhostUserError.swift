@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+
+/// The other end broke the vhost-user protocol, left, or asked for what cannot be done.
+package enum VhostUserError: Error, Equatable, Sendable {
+    // The stream can no longer be understood, or is gone: the connection ends.
+
+    /// The peer closed the connection between two messages: an ordinary end.
+    case disconnected
+    /// The peer closed the connection inside a message.
+    case truncatedMessage
+    /// A message began and did not end, or an expected one did not come, in time.
+    case timedOut
+    /// The header's flags have another version than 1.
+    case wrongVersion(flags: UInt32)
+    /// The header announces more bytes than any message has.
+    case payloadTooLarge(UInt32)
+    /// More descriptors than any message carries.
+    case tooManyDescriptors
+    /// A reply where a request should be, or the reply to another request.
+    case unexpectedMessage(request: UInt32, flags: UInt32)
+    /// The socket itself failed.
+    case system(Errno)
+
+    // One request is refused; the stream is in order.
+
+    /// The payload has the wrong number of bytes for its request.
+    case payloadSize(Int)
+    /// Too few or too many descriptors for this request.
+    case descriptorCount(Int)
+    /// A field holds what the specification forbids.
+    case invalidValue
+    /// The device has no such ring.
+    case ringOutOfRange(UInt32)
+    /// A request number we do not know, or do not offer.
+    case notOffered(request: UInt32)
+    /// The device could not do it.
+    case refused(Errno)
+    /// The peer answered our request with this failure code.
+    case negativeReply(UInt64)
+
+    /// Nothing more can be read from or written to this connection.
+    package var endsConnection: Bool {
+        switch self {
+        case .disconnected, .truncatedMessage, .timedOut, .wrongVersion, .payloadTooLarge,
+            .tooManyDescriptors,
+            .unexpectedMessage, .system:
+            true
+        case .payloadSize, .descriptorCount, .invalidValue, .ringOutOfRange, .notOffered, .refused,
+            .negativeReply:
+            false
+        }
+    }
+}
