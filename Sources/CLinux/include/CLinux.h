@@ -48,6 +48,7 @@
 #include <unistd.h>
 
 #include "atomics.h"
+#include "shared.h"
 
 // ---- system calls without a wrapper, or whose wrapper acts on every thread of the process ----
 

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+import GuestMemory
+
+/// The device's side of a split ring: takes the driver's chains and gives them back used.
+///
+/// Used by one thread at a time. The driver may change any byte of the ring at any time: indices and descriptors are
+/// fetched once, then checked, and nothing it can write makes this code read or write outside guest memory, loop or
+/// trap. No method allocates.
+///
+/// A worker's round:
+/// ```
+/// repeat {
+///     queue.disableNotifications()
+///     while try queue.pop(into: chain, memory: memory) { …; queue.push(head: chain.head, written: n) }
+///     queue.publish()
+///     if queue.needsNotification() { signal the call eventfd }
+/// } while queue.enableNotifications()
+/// wait for the kick eventfd
+/// ```
+@safe package final class DeviceQueue {
+    /// The longest indirect table that is accepted, in descriptors.
+    package static let maximumIndirectDescriptors = 2048
+
+    private var layout: RingLayout
+    private let features: RingFeatures
+
+    /// The index of the available entry that the next pop takes: the answer to VHOST_USER_GET_VRING_BASE.
+    package private(set) var nextAvailable: UInt16
+    /// The driver's index as last seen: entries before it are known to be there.
+    private var knownAvailable: UInt16
+    /// Our index in the used ring, including elements not yet published.
+    private var nextUsed: UInt16
+    /// The used index that the driver can see.
+    private var publishedUsed: UInt16
+    /// The used index when `needsNotification` was last asked.
+    private var notifiedUsed: UInt16
+    /// Whether nothing was published yet. What the driver missed before us is not known, so the first batch notifies.
+    private var isFirstBatch = true
+
+    /// Chains popped and not yet pushed.
+    package private(set) var inFlight = 0
+
+    /// Private copies of indirect tables.
+    private let indirectTable: SharedArea
+    private let indirectStorage: UnsafeMutableRawPointer
+
+    /// Starts a ring where the driver and an earlier device left it.
+    ///
+    /// - Parameter nextAvailable: VHOST_USER_SET_VRING_BASE. The used index is taken from the ring's memory.
+    package init(layout: RingLayout, nextAvailable: UInt16 = 0, features: RingFeatures) {
+        self.layout = layout
+        self.features = features
+        self.nextAvailable = nextAvailable
+        knownAvailable = nextAvailable
+        nextUsed = layout.used.loadAcquire16(RingLayout.indexOffset)
+        publishedUsed = nextUsed
+        notifiedUsed = nextUsed
+        let tableLength = features.contains(.indirectDescriptors) ? Self.maximumIndirectDescriptors : 0
+        let byteCount = tableLength * Descriptor.byteCount
+        unsafe indirectStorage = .allocate(byteCount: byteCount, alignment: Descriptor.byteCount)
+        // SAFETY: the storage lives as long as this object; `gather` reads only what `fetch` has written.
+        indirectTable = unsafe SharedArea(base: indirectStorage, byteCount: byteCount)
+    }
+
+    deinit { unsafe indirectStorage.deallocate() }
+
+    /// How many descriptors the ring has.
+    package var size: Int { layout.size }
+
+    /// Goes on with the same ring at other host addresses, after the memory table changed. The ring's content must be
+    /// the same: the size is, and all indices continue.
+    package func relocate(to layout: RingLayout) {
+        precondition(layout.size == self.layout.size, "a ring does not change its size while it runs")
+        self.layout = layout
+    }
+
+    // MARK: Taking chains
+
+    /// Whether a chain waits; one load, for polling.
+    package var hasAvailable: Bool {
+        layout.available.loadAcquire16(RingLayout.indexOffset) != nextAvailable
+    }
+
+    /// Takes the next available chain, if there is one, and puts it into `chain`.
+    ///
+    /// Spec: virtio 1.3 §2.7.6 (available ring), §2.7.5 (descriptor table), §2.7.5.3 (indirect descriptors).
+    /// Descriptors of length 0 are skipped; either direction may be empty.
+    /// - Parameter memory: translates the chain's addresses.
+    /// - Returns: false when the ring is empty; `chain` is then unchanged.
+    /// - Throws: what is wrong with the ring; `chain` then holds nothing usable and the position has not moved.
+    /// - Complexity: O(descriptors in the chain), no allocation.
+    package func pop(into chain: Chain, memory: GuestMemory) throws(RingFault) -> Bool {
+        if knownAvailable == nextAvailable {
+            // Acquire: the entries and descriptors before this index are visible after it.
+            let index = layout.available.loadAcquire16(RingLayout.indexOffset)
+            let waiting = index &- nextAvailable
+            if waiting == 0 { return false }
+            guard waiting <= layout.size else { throw .availableIndexJumped }
+            knownAvailable = index
+        }
+        guard inFlight < layout.size else { throw .tooManyInFlight }
+        let head = layout.available.loadRelaxed16(layout.availableEntryOffset(nextAvailable))
+        guard head < layout.size else { throw .headOutOfRange }
+        chain.begin(head: head, memory: memory)
+        if let table = try gather(
+            layout.descriptors, count: layout.size, from: head, into: chain, memory: memory)
+        {
+            let count = try fetch(table, memory: memory)
+            let nested = try gather(indirectTable, count: count, from: 0, into: chain, memory: memory)
+            guard nested == nil else { throw .nestedIndirect }
+        }
+        nextAvailable &+= 1
+        inFlight += 1
+        return true
+    }
+
+    /// Adds the descriptors of `table`, which has `count`, from `first` on to `chain`.
+    /// - Returns: the indirect descriptor that the chain ends with, if it does.
+    private func gather(
+        _ table: SharedArea, count: Int, from first: UInt16, into chain: Chain, memory: GuestMemory
+    ) throws(RingFault) -> Descriptor? {
+        var index = first
+        for _ in 0..<count {
+            let descriptor = Descriptor(index, of: table)
+            if descriptor.isIndirect { return descriptor }
+            try chain.append(descriptor, memory: memory)
+            guard descriptor.hasNext else { return nil }
+            index = descriptor.next
+            guard index < count else { throw .descriptorOutOfRange }
+        }
+        throw .chainTooLong
+    }
+
+    /// Copies the table that `descriptor` names into `indirectTable`.
+    /// - Returns: how many descriptors it has, at least one.
+    private func fetch(_ descriptor: Descriptor, memory: GuestMemory) throws(RingFault) -> Int {
+        guard features.contains(.indirectDescriptors) else { throw .indirectNotNegotiated }
+        guard !descriptor.hasNext else { throw .indirectWithNext }
+        let byteCount = Int(descriptor.byteCount)
+        guard byteCount > 0, byteCount % Descriptor.byteCount == 0, byteCount <= indirectTable.byteCount
+        else {
+            throw .badIndirectTableSize
+        }
+        do {
+            try unsafe memory.copy(
+                from: descriptor.address,
+                into: UnsafeMutableRawBufferPointer(start: indirectStorage, count: byteCount))
+        } catch { throw .addressOutsideMemory }
+        return byteCount / Descriptor.byteCount
+    }
+
+    // MARK: Giving chains back
+
+    /// Puts a popped chain into the used ring, in any order; the driver sees it at the next `publish`.
+    ///
+    /// - Parameter written: how many bytes of the writable part were written, from its start.
+    package func push(head: UInt16, written: UInt32) {
+        let offset = layout.usedElementOffset(nextUsed)
+        layout.used.storeRelaxed32(offset, UInt32(head))
+        layout.used.storeRelaxed32(offset + 4, written)
+        nextUsed &+= 1
+        inFlight -= 1
+    }
+
+    /// Makes everything pushed so far visible to the driver, with all that was written to the chains.
+    package func publish() {
+        if nextUsed == publishedUsed { return }
+        layout.used.storeRelease16(RingLayout.indexOffset, nextUsed)
+        publishedUsed = nextUsed
+    }
+
+    /// Whether the driver wants an interrupt for what was published since this was last asked. Ask once after each
+    /// `publish`, and signal if so: the answer is not given twice.
+    /// With EVENT_IDX the first batch always gets one.
+    ///
+    /// Spec: virtio 1.3 §2.7.7.
+    package func needsNotification() -> Bool {
+        let old = notifiedUsed
+        if old == publishedUsed { return false }
+        defer { isFirstBatch = false }
+        // Full fence: the store of the used index before the load of the driver's wish (§2.7.7.2).
+        SharedArea.fence()
+        notifiedUsed = publishedUsed
+        if features.contains(.eventIndex) {
+            let event = layout.available.loadRelaxed16(layout.usedEventOffset)
+            return isFirstBatch || passes(event: event, from: old, to: publishedUsed)
+        }
+        return layout.available.loadRelaxed16(RingLayout.flagsOffset) & RingLayout.noNotification == 0
+    }
+
+    // MARK: Kicks
+
+    /// Tells the driver that it need not kick. With EVENT_IDX that is so by itself, from the first kick after
+    /// `enableNotifications` on; a hint in any case, kicks may still come.
+    package func disableNotifications() {
+        if features.contains(.eventIndex) { return }
+        layout.used.storeRelaxed16(RingLayout.flagsOffset, RingLayout.noNotification)
+    }
+
+    /// Asks the driver for a kick at the next chain. Always call it before sleeping.
+    ///
+    /// - Returns: true when a chain is there already, for which no kick may come: go on popping instead of sleeping.
+    package func enableNotifications() -> Bool {
+        if features.contains(.eventIndex) {
+            layout.used.storeRelaxed16(layout.availableEventOffset, nextAvailable)
+        } else {
+            layout.used.storeRelaxed16(RingLayout.flagsOffset, 0)
+        }
+        // Full fence: the store before the load in hasAvailable, against the driver's in the opposite order.
+        SharedArea.fence()
+        return hasAvailable
+    }
+}
