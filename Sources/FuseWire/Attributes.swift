@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// `struct fuse_attr`, 88 bytes.
-package struct Attributes: Sendable {
+package struct Attributes: BitwiseCopyable, Sendable {
     package var ino: UInt64 = 0
     package var size: UInt64 = 0
     package var blocks: UInt64 = 0
@@ -31,7 +31,7 @@ package enum AttributeFlags {
 }
 
 /// `struct fuse_entry_out`, 128 bytes: answers LOOKUP and everything that makes a name.
-package struct EntryOut: Sendable {
+package struct EntryOut: BitwiseCopyable, Sendable {
     /// Zero means "no such name", which the guest may remember for `entryValid`.
     package var nodeID: UInt64 = 0
     package var generation: UInt64 = 0
@@ -44,7 +44,7 @@ package struct EntryOut: Sendable {
 }
 
 /// `struct fuse_attr_out`, 104 bytes.
-package struct AttrOut: Sendable {
+package struct AttrOut: BitwiseCopyable, Sendable {
     package var attrValid: UInt64 = 0
     package var attrValidNsec: UInt32 = 0
     package var padding: UInt32 = 0
@@ -53,7 +53,7 @@ package struct AttrOut: Sendable {
 }
 
 /// `struct fuse_getattr_in`, 16 bytes.
-package struct GetAttrIn: Sendable {
+package struct GetAttrIn: BitwiseCopyable, Sendable {
     package var flags: UInt32 = 0
     package var padding: UInt32 = 0
     package var handle: UInt64 = 0
@@ -63,7 +63,7 @@ package struct GetAttrIn: Sendable {
 }
 
 /// `struct fuse_setattr_in`, 88 bytes.
-package struct SetAttrIn: Sendable {
+package struct SetAttrIn: BitwiseCopyable, Sendable {
     /// `SetAttrValid` bits: which of the fields are meant.
     package var valid: UInt32 = 0
     package var padding: UInt32 = 0
@@ -101,7 +101,7 @@ package enum SetAttrValid {
 }
 
 /// `struct fuse_sx_time`, 16 bytes.
-package struct StatxTime: Sendable {
+package struct StatxTime: BitwiseCopyable, Sendable {
     package var sec: Int64 = 0
     package var nsec: UInt32 = 0
     package var padding: Int32 = 0
@@ -109,7 +109,7 @@ package struct StatxTime: Sendable {
 }
 
 /// `struct fuse_statx`, 256 bytes.
-package struct StatxAttributes: Sendable {
+package struct StatxAttributes: BitwiseCopyable, Sendable {
     package var mask: UInt32 = 0
     package var blksize: UInt32 = 0
     package var attributes: UInt64 = 0
@@ -135,7 +135,7 @@ package struct StatxAttributes: Sendable {
 }
 
 /// `struct fuse_statx_in`, 24 bytes (since 7.39).
-package struct StatxIn: Sendable {
+package struct StatxIn: BitwiseCopyable, Sendable {
     package var getattrFlags: UInt32 = 0
     package var padding: UInt32 = 0
     package var handle: UInt64 = 0
@@ -145,7 +145,7 @@ package struct StatxIn: Sendable {
 }
 
 /// `struct fuse_statx_out`, 288 bytes (since 7.39).
-package struct StatxOut: Sendable {
+package struct StatxOut: BitwiseCopyable, Sendable {
     package var attrValid: UInt64 = 0
     package var attrValidNsec: UInt32 = 0
     package var flags: UInt32 = 0
@@ -155,7 +155,7 @@ package struct StatxOut: Sendable {
 }
 
 /// `struct fuse_kstatfs`, 80 bytes: the body of `fuse_statfs_out`.
-package struct StatFSOut: Sendable {
+package struct StatFSOut: BitwiseCopyable, Sendable {
     package var blocks: UInt64 = 0
     package var bfree: UInt64 = 0
     package var bavail: UInt64 = 0

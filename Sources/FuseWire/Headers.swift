@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// `struct fuse_in_header`, 40 bytes: begins every request.
-package struct InHeader: Sendable {
+package struct InHeader: BitwiseCopyable, Sendable {
     package var length: UInt32 = 0
     package var opcode: UInt32 = 0
     package var unique: UInt64 = 0
@@ -16,7 +16,7 @@ package struct InHeader: Sendable {
 }
 
 /// `struct fuse_out_header`, 16 bytes: begins every reply.
-package struct OutHeader: Sendable {
+package struct OutHeader: BitwiseCopyable, Sendable {
     package var length: UInt32 = 0
     /// Zero or a negative error number, −511…0.
     package var error: Int32 = 0

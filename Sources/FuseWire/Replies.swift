@@ -2,7 +2,7 @@
 // The fixed-size bodies of replies.
 
 /// `struct fuse_open_out`, 16 bytes.
-package struct OpenOut: Sendable {
+package struct OpenOut: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     /// `OpenOutFlags`.
     package var openFlags: UInt32 = 0
@@ -22,46 +22,46 @@ package enum OpenOutFlags {
 }
 
 /// The body of a CREATE or TMPFILE reply, 144 bytes: `fuse_entry_out`, then `fuse_open_out`.
-package struct CreateOut: Sendable {
+package struct CreateOut: BitwiseCopyable, Sendable {
     package var entry = EntryOut()
     package var open = OpenOut()
     package init() {}
 }
 
 /// `struct fuse_write_out`, 8 bytes; COPY_FILE_RANGE too.
-package struct WriteOut: Sendable {
+package struct WriteOut: BitwiseCopyable, Sendable {
     package var size: UInt32 = 0
     package var padding: UInt32 = 0
     package init() {}
 }
 
 /// `struct fuse_getxattr_out`, 8 bytes: answers a size query.
-package struct GetXattrOut: Sendable {
+package struct GetXattrOut: BitwiseCopyable, Sendable {
     package var size: UInt32 = 0
     package var padding: UInt32 = 0
     package init() {}
 }
 
 /// `struct fuse_lk_out`, 24 bytes.
-package struct LockOut: Sendable {
+package struct LockOut: BitwiseCopyable, Sendable {
     package var lock = FileLock()
     package init() {}
 }
 
 /// `struct fuse_lseek_out`, 8 bytes.
-package struct LseekOut: Sendable {
+package struct LseekOut: BitwiseCopyable, Sendable {
     package var offset: UInt64 = 0
     package init() {}
 }
 
 /// `struct fuse_copy_file_range_out`, 8 bytes (since 7.45).
-package struct CopyFileRangeOut: Sendable {
+package struct CopyFileRangeOut: BitwiseCopyable, Sendable {
     package var bytesCopied: UInt64 = 0
     package init() {}
 }
 
 /// `struct fuse_ioctl_out`, 16 bytes; data follows.
-package struct IoctlOut: Sendable {
+package struct IoctlOut: BitwiseCopyable, Sendable {
     package var result: Int32 = 0
     package var flags: UInt32 = 0
     package var inIovecs: UInt32 = 0
@@ -70,7 +70,7 @@ package struct IoctlOut: Sendable {
 }
 
 /// `struct fuse_dirent`, 24 bytes; `nameLength` bytes and padding to eight follow.
-package struct Dirent: Sendable {
+package struct Dirent: BitwiseCopyable, Sendable {
     package var ino: UInt64 = 0
     /// The cookie of the next entry, which comes back as `ReadIn.offset`.
     package var offset: UInt64 = 0
@@ -81,7 +81,7 @@ package struct Dirent: Sendable {
 }
 
 /// `struct fuse_init_out`, 64 bytes.
-package struct InitOut: Sendable {
+package struct InitOut: BitwiseCopyable, Sendable {
     package var major: UInt32 = 0
     package var minor: UInt32 = 0
     package var maxReadahead: UInt32 = 0

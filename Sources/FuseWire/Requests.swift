@@ -2,7 +2,7 @@
 // The fixed-size arguments of requests, in the order of `<linux/fuse.h>`; names follow, where a request has them.
 
 /// `struct fuse_mknod_in`, 16 bytes.
-package struct MknodIn: Sendable {
+package struct MknodIn: BitwiseCopyable, Sendable {
     package var mode: UInt32 = 0
     package var rdev: UInt32 = 0
     package var umask: UInt32 = 0
@@ -11,20 +11,20 @@ package struct MknodIn: Sendable {
 }
 
 /// `struct fuse_mkdir_in`, 8 bytes.
-package struct MkdirIn: Sendable {
+package struct MkdirIn: BitwiseCopyable, Sendable {
     package var mode: UInt32 = 0
     package var umask: UInt32 = 0
     package init() {}
 }
 
 /// `struct fuse_rename_in`, 8 bytes.
-package struct RenameIn: Sendable {
+package struct RenameIn: BitwiseCopyable, Sendable {
     package var newDirectory: UInt64 = 0
     package init() {}
 }
 
 /// `struct fuse_rename2_in`, 16 bytes.
-package struct Rename2In: Sendable {
+package struct Rename2In: BitwiseCopyable, Sendable {
     package var newDirectory: UInt64 = 0
     package var flags: UInt32 = 0
     package var padding: UInt32 = 0
@@ -32,13 +32,13 @@ package struct Rename2In: Sendable {
 }
 
 /// `struct fuse_link_in`, 8 bytes.
-package struct LinkIn: Sendable {
+package struct LinkIn: BitwiseCopyable, Sendable {
     package var oldNodeID: UInt64 = 0
     package init() {}
 }
 
 /// `struct fuse_open_in`, 8 bytes.
-package struct OpenIn: Sendable {
+package struct OpenIn: BitwiseCopyable, Sendable {
     /// open(2) flags of the guest.
     package var flags: UInt32 = 0
     /// `OpenInFlags`.
@@ -49,7 +49,7 @@ package struct OpenIn: Sendable {
 }
 
 /// `struct fuse_create_in`, 16 bytes.
-package struct CreateIn: Sendable {
+package struct CreateIn: BitwiseCopyable, Sendable {
     package var flags: UInt32 = 0
     package var mode: UInt32 = 0
     package var umask: UInt32 = 0
@@ -59,7 +59,7 @@ package struct CreateIn: Sendable {
 }
 
 /// `struct fuse_read_in`, 40 bytes; READDIR and READDIRPLUS too.
-package struct ReadIn: Sendable {
+package struct ReadIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var offset: UInt64 = 0
     package var size: UInt32 = 0
@@ -71,7 +71,7 @@ package struct ReadIn: Sendable {
 }
 
 /// `struct fuse_write_in`, 40 bytes; the data follows.
-package struct WriteIn: Sendable {
+package struct WriteIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var offset: UInt64 = 0
     package var size: UInt32 = 0
@@ -87,7 +87,7 @@ package struct WriteIn: Sendable {
 }
 
 /// `struct fuse_release_in`, 24 bytes.
-package struct ReleaseIn: Sendable {
+package struct ReleaseIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var flags: UInt32 = 0
     package var releaseFlags: UInt32 = 0
@@ -98,7 +98,7 @@ package struct ReleaseIn: Sendable {
 }
 
 /// `struct fuse_flush_in`, 24 bytes.
-package struct FlushIn: Sendable {
+package struct FlushIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var unused: UInt32 = 0
     package var padding: UInt32 = 0
@@ -107,7 +107,7 @@ package struct FlushIn: Sendable {
 }
 
 /// `struct fuse_fsync_in`, 16 bytes.
-package struct FsyncIn: Sendable {
+package struct FsyncIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var flags: UInt32 = 0
     package var padding: UInt32 = 0
@@ -117,7 +117,7 @@ package struct FsyncIn: Sendable {
 }
 
 /// `struct fuse_setxattr_in`: 16 bytes with FUSE_SETXATTR_EXT, of which only the first 8 travel without.
-package struct SetXattrIn: Sendable {
+package struct SetXattrIn: BitwiseCopyable, Sendable {
     package var size: UInt32 = 0
     package var flags: UInt32 = 0
     package var setxattrFlags: UInt32 = 0
@@ -128,14 +128,14 @@ package struct SetXattrIn: Sendable {
 }
 
 /// `struct fuse_getxattr_in`, 8 bytes; LISTXATTR too.
-package struct GetXattrIn: Sendable {
+package struct GetXattrIn: BitwiseCopyable, Sendable {
     package var size: UInt32 = 0
     package var padding: UInt32 = 0
     package init() {}
 }
 
 /// `struct fuse_file_lock`, 24 bytes.
-package struct FileLock: Sendable {
+package struct FileLock: BitwiseCopyable, Sendable {
     package var start: UInt64 = 0
     package var end: UInt64 = 0
     /// F_RDLCK 0, F_WRLCK 1, F_UNLCK 2.
@@ -145,7 +145,7 @@ package struct FileLock: Sendable {
 }
 
 /// `struct fuse_lk_in`, 48 bytes.
-package struct LockIn: Sendable {
+package struct LockIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var owner: UInt64 = 0
     package var lock = FileLock()
@@ -157,40 +157,40 @@ package struct LockIn: Sendable {
 }
 
 /// `struct fuse_access_in`, 8 bytes.
-package struct AccessIn: Sendable {
+package struct AccessIn: BitwiseCopyable, Sendable {
     package var mask: UInt32 = 0
     package var padding: UInt32 = 0
     package init() {}
 }
 
 /// `struct fuse_interrupt_in`, 8 bytes.
-package struct InterruptIn: Sendable {
+package struct InterruptIn: BitwiseCopyable, Sendable {
     package var unique: UInt64 = 0
     package init() {}
 }
 
 /// `struct fuse_forget_in`, 8 bytes.
-package struct ForgetIn: Sendable {
+package struct ForgetIn: BitwiseCopyable, Sendable {
     package var count: UInt64 = 0
     package init() {}
 }
 
 /// `struct fuse_forget_one`, 16 bytes.
-package struct ForgetOne: Sendable {
+package struct ForgetOne: BitwiseCopyable, Sendable {
     package var nodeID: UInt64 = 0
     package var count: UInt64 = 0
     package init() {}
 }
 
 /// `struct fuse_batch_forget_in`, 8 bytes; `count` × `ForgetOne` follow.
-package struct BatchForgetIn: Sendable {
+package struct BatchForgetIn: BitwiseCopyable, Sendable {
     package var count: UInt32 = 0
     package var padding: UInt32 = 0
     package init() {}
 }
 
 /// `struct fuse_ioctl_in`, 32 bytes; `inSize` bytes follow.
-package struct IoctlIn: Sendable {
+package struct IoctlIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var flags: UInt32 = 0
     package var command: UInt32 = 0
@@ -202,7 +202,7 @@ package struct IoctlIn: Sendable {
 }
 
 /// `struct fuse_fallocate_in`, 32 bytes.
-package struct FallocateIn: Sendable {
+package struct FallocateIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var offset: UInt64 = 0
     package var length: UInt64 = 0
@@ -212,7 +212,7 @@ package struct FallocateIn: Sendable {
 }
 
 /// `struct fuse_lseek_in`, 24 bytes.
-package struct LseekIn: Sendable {
+package struct LseekIn: BitwiseCopyable, Sendable {
     package var handle: UInt64 = 0
     package var offset: UInt64 = 0
     /// SEEK_DATA 3 or SEEK_HOLE 4.
@@ -222,7 +222,7 @@ package struct LseekIn: Sendable {
 }
 
 /// `struct fuse_copy_file_range_in`, 56 bytes.
-package struct CopyFileRangeIn: Sendable {
+package struct CopyFileRangeIn: BitwiseCopyable, Sendable {
     package var handleIn: UInt64 = 0
     package var offsetIn: UInt64 = 0
     package var nodeIDOut: UInt64 = 0
@@ -234,13 +234,13 @@ package struct CopyFileRangeIn: Sendable {
 }
 
 /// `struct fuse_syncfs_in`, 8 bytes.
-package struct SyncFSIn: Sendable {
+package struct SyncFSIn: BitwiseCopyable, Sendable {
     package var padding: UInt64 = 0
     package init() {}
 }
 
 /// `struct fuse_init_in`, 64 bytes; 16 before minor 36 (no `flags2`).
-package struct InitIn: Sendable {
+package struct InitIn: BitwiseCopyable, Sendable {
     package var major: UInt32 = 0
     package var minor: UInt32 = 0
     package var maxReadahead: UInt32 = 0

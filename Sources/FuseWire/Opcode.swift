@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// `fuse_in_header.opcode`: every request of FUSE 7.45 that has a number, answered here or not.
+package enum Opcode: UInt32, CaseIterable, Sendable {
+    case lookup = 1
+    case forget = 2
+    case getattr = 3
+    case setattr = 4
+    case readlink = 5
+    case symlink = 6
+    case mknod = 8
+    case mkdir = 9
+    case unlink = 10
+    case rmdir = 11
+    case rename = 12
+    case link = 13
+    case open = 14
+    case read = 15
+    case write = 16
+    case statfs = 17
+    case release = 18
+    case fsync = 20
+    case setxattr = 21
+    case getxattr = 22
+    case listxattr = 23
+    case removexattr = 24
+    case flush = 25
+    case initialize = 26
+    case opendir = 27
+    case readdir = 28
+    case releasedir = 29
+    case fsyncdir = 30
+    case getlk = 31
+    case setlk = 32
+    case setlkw = 33
+    case access = 34
+    case create = 35
+    case interrupt = 36
+    case bmap = 37
+    case destroy = 38
+    case ioctl = 39
+    case poll = 40
+    case notifyReply = 41
+    case batchForget = 42
+    case fallocate = 43
+    case readdirplus = 44
+    case rename2 = 45
+    case lseek = 46
+    case copyFileRange = 47
+    case setupMapping = 48
+    case removeMapping = 49
+    case syncfs = 50
+    case tmpfile = 51
+    case statx = 52
+    case copyFileRange64 = 53
+
+    /// Whether a reply is never sent, whatever happens: the guest gives such a request no room for one. INTERRUPT may
+    /// come with room (only /dev/fuse makes it), where a reply is allowed and means nothing.
+    package var isSilent: Bool { self == .forget || self == .batchForget || self == .interrupt }
+}
