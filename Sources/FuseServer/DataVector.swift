@@ -16,5 +16,23 @@
         self.byteCount = byteCount
     }
 
+    /// The first `limit` bytes. Shortens the last entry that is left in place, so the longer vector is spent.
+    func shortened(to limit: Int) -> DataVector {
+        guard limit < byteCount, let entries = unsafe iovecs else { return self }
+        var (used, room) = (0, max(0, limit))
+        while used < count, room > 0 {
+            // SAFETY: entry `used` is one of the `count` of the array.
+            let lengthOffset = used * Self.entryByteCount + Self.lengthOffset
+            let length = unsafe entries.load(fromByteOffset: lengthOffset, as: Int.self)
+            unsafe entries.storeBytes(of: min(length, room), toByteOffset: lengthOffset, as: Int.self)
+            room -= min(length, room)
+            used += 1
+        }
+        return unsafe DataVector(iovecs: entries, count: used, byteCount: max(0, limit))
+    }
+
+    private static var entryByteCount: Int { 16 }
+    private static var lengthOffset: Int { 8 }
+
     package static var empty: DataVector { unsafe DataVector(iovecs: nil, count: 0, byteCount: 0) }
 }

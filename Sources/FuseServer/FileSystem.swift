@@ -95,20 +95,24 @@ package protocol FileSystem: AnyObject {
 
     func getattr(_ caller: Caller, nodeID: NodeID, handle: HandleID?) throws(Errno) -> AttrOut
     func setattr(_ caller: Caller, nodeID: NodeID, _ arguments: SetAttrIn) throws(Errno) -> AttrOut
-    func statx(_ caller: Caller, nodeID: NodeID, handle: HandleID?, _ arguments: StatxIn) throws(Errno) -> StatxOut
+    func statx(_ caller: Caller, nodeID: NodeID, handle: HandleID?, _ arguments: StatxIn) throws(Errno)
+        -> StatxOut
     func access(_ caller: Caller, nodeID: NodeID, mask: UInt32) throws(Errno)
     func statfs(_ caller: Caller, nodeID: NodeID) throws(Errno) -> StatFSOut
 
     // ---- files ----
 
     func open(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut
-    func create(_ caller: Caller, parent: NodeID, name: Name, _ arguments: CreateIn) throws(Errno) -> CreateOut
+    func create(_ caller: Caller, parent: NodeID, name: Name, _ arguments: CreateIn) throws(Errno)
+        -> CreateOut
     /// TMPFILE (7.37): an unnamed file in the file system of `parent`.
     func tmpfile(_ caller: Caller, parent: NodeID, _ arguments: CreateIn) throws(Errno) -> CreateOut
     /// Reads at most `data.byteCount` bytes into guest pages; fewer means the end of the file.
-    func read(_ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector) throws(Errno) -> Int
+    func read(_ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector) throws(Errno)
+        -> Int
     /// Writes `data`; returns how much of it was written.
-    func write(_ caller: Caller, nodeID: NodeID, _ arguments: WriteIn, from data: DataVector) throws(Errno) -> Int
+    func write(_ caller: Caller, nodeID: NodeID, _ arguments: WriteIn, from data: DataVector) throws(Errno)
+        -> Int
     func flush(_ caller: Caller, nodeID: NodeID, _ arguments: FlushIn) throws(Errno)
     func release(_ caller: Caller, nodeID: NodeID, _ arguments: ReleaseIn) throws(Errno)
     func fsync(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno)
@@ -128,9 +132,11 @@ package protocol FileSystem: AnyObject {
 
     func opendir(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut
     /// READDIR: appends whole `fuse_dirent` records, at most `arguments.size` bytes; nothing means the end.
-    func readdir(_ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into reply: inout ReplyBuffer) throws(Errno)
+    func readdir(_ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into reply: inout ReplyBuffer)
+        throws(Errno)
     /// READDIRPLUS: the same with `fuse_direntplus`; each entry with a nodeID counts as a lookup.
-    func readdirplus(_ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into reply: inout ReplyBuffer) throws(Errno)
+    func readdirplus(_ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into reply: inout ReplyBuffer)
+        throws(Errno)
     func releasedir(_ caller: Caller, nodeID: NodeID, _ arguments: ReleaseIn) throws(Errno)
     func fsyncdir(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno)
 

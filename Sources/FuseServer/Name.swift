@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FuseWire
 
 /// One path component as the guest sent it: bytes, never text; NUL-terminated in the worker's scratch memory.
 ///
@@ -11,7 +12,7 @@
     package let byteCount: Int
 
     /// NAME_MAX of Linux.
-    package static let maximumByteCount = 255
+    package static let maximumByteCount = RequestReader.maximumNameByteCount
 
     /// Wraps bytes that the decoder has checked.
     package init(checked cString: UnsafePointer<CChar>, byteCount: Int) {

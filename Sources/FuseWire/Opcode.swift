@@ -57,4 +57,9 @@ package enum Opcode: UInt32, CaseIterable, Sendable {
     /// Whether a reply is never sent, whatever happens: the guest gives such a request no room for one. INTERRUPT may
     /// come with room (only /dev/fuse makes it), where a reply is allowed and means nothing.
     package var isSilent: Bool { self == .forget || self == .batchForget || self == .interrupt }
+
+    /// Whether it makes an object, for which Linux may send its label and group in extension blocks.
+    package var mayHaveExtensions: Bool {
+        self == .mknod || self == .mkdir || self == .symlink || self == .create || self == .tmpfile
+    }
 }

@@ -198,6 +198,9 @@ package struct IoctlIn: BitwiseCopyable, Sendable {
     package var inSize: UInt32 = 0
     package var outSize: UInt32 = 0
     package init() {}
+    /// FUSE_IOCTL_UNRESTRICTED: the daemon may ask for more memory of the caller. Only CUSE does that.
+    package static let unrestricted: UInt32 = 1 << 1
+    /// FUSE_IOCTL_DIR.
     package static let directory: UInt32 = 1 << 4
 }
 
