@@ -49,6 +49,10 @@ targets += [
             "CLinux", "Errors", "Backend", "HostFS", "FuseServer", "FuseWire", "StateArena", "HostOS", arguments, logging,
         ],
         cSettings: gnu, swiftSettings: strict),
+    .testTarget(
+        name: "virtiofsdTests",
+        dependencies: ["virtiofsd", "CLinux", "Errors", "HostFS", "HostOS", logging], cSettings: gnu,
+        swiftSettings: relaxed),
     .executableTarget(
         name: "virtiofs", dependencies: ["CLinux", "Errors", "Guest", "HostOS", arguments, logging],
         cSettings: gnu, swiftSettings: strict),

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Errors
+import HostFS
+import HostOS
+
+/// What a command line asks for.
+enum Request {
+    case serve(DaemonOptions)
+    /// Say this on stdout and exit 0.
+    case answer(String)
+    /// Nothing was asked: say how to on stderr and exit 2.
+    case help(String)
+}
+
+/// Reads the command line without the program's name.
+///
+/// - Parameter cpus: what `--num-request-queues` defaults to, up to 8.
+/// - Throws: a StartupError that names the options at fault.
+func readCommandLine(_ words: [[UInt8]], cpus: Int) throws(StartupError) -> Request {
+    if words.isEmpty { return .help(Arguments.helpMessage()) }
+    let arguments: Arguments
+    do {
+        arguments = try Arguments.parse(spelledOut(words.map(ArgumentText.encode)))
+    } catch {
+        let full = Arguments.fullMessage(for: error)
+        if Arguments.exitCode(for: error) == .success { return .answer(full) }
+        throw StartupError(
+            operation: "read", subject: "the command line", reason: firstLine(Arguments.message(for: error)),
+            hint: "see virtiofsd --help")
+    }
+    if arguments.process.version { return .answer(versionLine) }
+    if arguments.process.printCapabilities { return .answer(capabilities) }
+    return .serve(try DaemonOptions(arguments, cpus: cpus))
+}
+
+private func firstLine(_ text: String) -> String {
+    escaped(ArgumentText.decode(text.prefix { !$0.isNewline }))
+}
+
+extension DaemonOptions {
+    init(_ arguments: Arguments, cpus: Int) throws(StartupError) {
+        try Unbuilt.refuse(arguments.unbuilt)
+        let settings = try Settings(arguments)
+        if let (value, spelled) = settings[.sandbox] { try Unbuilt.refuseSandbox(value, spelled: spelled) }
+
+        share = try ShareOptions(arguments, settings)
+        socket = try Socket(arguments.place, settings)
+        tag = nil
+        if let value = arguments.place.tag { tag = try parseTag(value) }
+        numRequestQueues = min(max(cpus, 1), 8)
+        if let value = arguments.process.numRequestQueues {
+            numRequestQueues = try parseNumber(value, option: "--num-request-queues", in: 1...64)
+        }
+        if let value = arguments.process.threadPoolSize {
+            let _: Int32 = try parseNumber(value, option: "--thread-pool-size", in: 0...Int32.max)
+        }
+        descriptorBudget = .automatic
+        if let value = arguments.process.rlimitNofile {
+            let number: UInt64 = try parseNumber(value, option: "--rlimit-nofile", in: 0...UInt64(Int64.max))
+            descriptorBudget = number == 0 ? .unchanged : .exactly(number)
+        }
+        once = arguments.process.once
+        syslog = arguments.process.syslog
+        logLevel = .info
+        if let (value, spelled) = settings[.logLevel] {
+            let word: LogLevelWord = try parse(value, as: "log level", spelled: spelled)
+            logLevel = word.level
+        }
+        warnings = []
+        if settings[.sandbox] == nil {
+            warnings.append(
+                "running without a sandbox: the daemon can reach all that its user can (--sandbox none says that this is meant)"
+            )
+        }
+        if arguments.place.socket != nil { warnings.append("--socket is deprecated: use --socket-path") }
+        if arguments.process.debug { warnings.append("-d is deprecated: use --log-level debug") }
+    }
+}
+
+/// The words of `--log-level`.
+private enum LogLevelWord: String, CaseIterable {
+    case error, warn, info, debug, trace, off
+
+    var level: LogLevel {
+        switch self {
+        case .error: .error
+        case .warn: .warning
+        case .info: .info
+        case .debug: .debug
+        case .trace: .trace
+        case .off: .off
+        }
+    }
+}
+
+extension DaemonOptions.Socket {
+    fileprivate init(_ place: PlaceArguments, _ settings: Settings) throws(StartupError) {
+        if let value = place.fd {
+            let spelled = spelling("--fd", value)
+            if let other = settings[.socket] { throw contradiction(spelled, other.spelling) }
+            if let group = place.socketGroup {
+                throw contradiction(spelled, spelling("--socket-group", group))
+            }
+            self = .listening(try parseNumber(value, option: "--fd", in: 0...Int32.max))
+        } else if let (value, spelled) = settings[.socket] {
+            self = .path(try parseSocketPath(value, spelled: spelled), group: place.socketGroup)
+        } else {
+            throw StartupError(
+                operation: "listen", subject: "for a VMM", reason: "neither --socket-path nor --fd is given",
+                hint: "give a path: --socket-path PATH")
+        }
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import HostFS
+import HostOS
+
+/// Everything the command line says, checked.
+struct DaemonOptions: Sendable {
+    enum Socket: Sendable, Equatable {
+        /// Make a socket here; `group` may connect too.
+        case path([UInt8], group: String?)
+        /// An inherited descriptor that listens already.
+        case listening(Int32)
+    }
+
+    /// `--rlimit-nofile`.
+    enum DescriptorBudget: Sendable, Equatable {
+        case automatic, unchanged
+        case exactly(UInt64)
+    }
+
+    var share: ShareOptions
+    var socket: Socket
+    var tag: [UInt8]?
+    var numRequestQueues: Int
+    var once: Bool
+    var descriptorBudget: DescriptorBudget
+    var logLevel: LogLevel
+    var syslog: Bool
+    /// What the user should know although the daemon starts: one line each.
+    var warnings: [String]
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+
+/// Options of virtiofsd 1.14 that this daemon knows and cannot honour. Ignoring one would leave a share less protected or
+/// differently owned than its user asked for, so each is refused.
+enum Unbuilt {
+    /// What is missing, and what a person can do without it.
+    struct Gap {
+        let reason: String
+        let hint: String
+    }
+    private static let sandbox = Gap(
+        reason: "the sandbox is not built yet",
+        hint: "leave it out or say none, and confine the daemon from outside (a container, a systemd unit)")
+    private static let capabilities = Gap(
+        reason: "choosing capabilities is not built yet",
+        hint: "leave it out and start the daemon with the ones it shall have")
+    private static let maps = Gap(
+        reason: "id and xattr maps are not built yet",
+        hint: "leave it out; the guest then sees the ids and names of the host")
+    private static let migration = Gap(reason: "live migration is not built yet", hint: "leave it out")
+
+    /// Those that the `-o` list has too.
+    static let legacy = ["xattrmap": maps, "modcaps": capabilities]
+
+    static func error(_ spelled: String, _ gap: Gap) -> StartupError {
+        StartupError(operation: "use", subject: spelled, reason: gap.reason, hint: gap.hint)
+    }
+
+    /// Refuses a sandbox other than none, from whichever option it comes.
+    static func refuseSandbox(_ value: String, spelled: String) throws(StartupError) {
+        switch value {
+        case "none": return
+        case "namespace", "chroot": throw error(spelled, sandbox)
+        default: throw unknown(spelled, "sandbox mode", ["namespace", "chroot", "none"])
+        }
+    }
+
+    /// Refuses every long option of `arguments` that is not built.
+    static func refuse(_ arguments: UnbuiltArguments) throws(StartupError) {
+        if let value = arguments.seccomp, value != "none" {
+            let spelled = spelling("--seccomp", value)
+            let isKnown = ["kill", "log", "trap"].contains(value)
+            throw isKnown
+                ? error(spelled, sandbox) : unknown(spelled, "action", ["none", "kill", "log", "trap"])
+        }
+        if let value = arguments.modcaps { throw error(spelling("--modcaps", value), capabilities) }
+        let mapped = [
+            ("--xattrmap", arguments.xattrmap), ("--uid-map", arguments.uidMap),
+            ("--gid-map", arguments.gidMap),
+            ("--translate-uid", arguments.translateUid), ("--translate-gid", arguments.translateGid),
+        ]
+        for (option, values) in mapped {
+            if let value = values.last { throw error(spelling(option, value), maps) }
+        }
+        if let value = arguments.migrationMode { throw error(spelling("--migration-mode", value), migration) }
+        if let value = arguments.migrationOnError {
+            throw error(spelling("--migration-on-error", value), migration)
+        }
+        if arguments.migrationVerifyHandles { throw error("--migration-verify-handles", migration) }
+        if arguments.migrationConfirmPaths { throw error("--migration-confirm-paths", migration) }
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+import HostFS
+import HostOS
+import Testing
+
+@testable import virtiofsd
+
+@Suite struct OptionTests {
+    @Test func theDefaults() throws {
+        let read = try options(with: "--sandbox=none")
+        #expect(read.share.sharedDirectory == Array("/srv".utf8))
+        #expect(read.share.cache == .auto)
+        #expect(read.share.entryTimeout == nil && read.share.attributeTimeout == nil)
+        #expect(read.share.negativeTimeout == nil)
+        #expect(read.share.readdirplus && read.share.killprivV2 && read.share.announceSubmounts)
+        #expect(
+            !read.share.writeback && !read.share.allowMmap && !read.share.allowDirectIO && !read.share.xattr)
+        #expect(
+            !read.share.readOnly && !read.share.preserveNoatime && !read.share.posixLock && !read.share.flock)
+        #expect(read.share.posixACL == .never && read.share.securityLabel == .never)
+        #expect(read.share.inodeFileHandles == .prefer)
+        #expect(read.socket == .path(Array("/run/s".utf8), group: nil))
+        #expect(read.tag == nil)
+        #expect(!read.once && !read.syslog)
+        #expect(read.logLevel == .info)
+        #expect(read.descriptorBudget == .automatic)
+        #expect(read.warnings.isEmpty)
+    }
+
+    @Test(arguments: [(0, 1), (1, 1), (8, 8), (9, 8), (512, 8)]) func oneQueueForEachCPU(
+        cpus: Int, queues: Int
+    ) throws {
+        let read = try options(["--shared-dir=/s", "--socket-path=/p"], cpus: cpus)
+        #expect(read.numRequestQueues == queues)
+    }
+
+    @Test func everySwitchReachesTheShare() throws {
+        let read = try options(
+            with: "--writeback", "--allow-mmap", "--no-readdirplus", "--readonly", "--no-killpriv-v2",
+            "--no-announce-submounts", "--allow-direct-io", "--preserve-noatime", "--posix-lock", "--flock",
+            "--once",
+            "--num-request-queues", "64", "--rlimit-nofile=0", "--inode-file-handles=mandatory", "--cache",
+            "metadata")
+        #expect(
+            read.share.writeback && read.share.allowMmap && !read.share.readdirplus && read.share.readOnly)
+        #expect(!read.share.killprivV2 && !read.share.announceSubmounts && read.share.allowDirectIO)
+        #expect(read.share.preserveNoatime && read.share.posixLock && read.share.flock && read.once)
+        #expect(read.numRequestQueues == 64)
+        #expect(read.descriptorBudget == .unchanged)
+        #expect(read.share.inodeFileHandles == .mandatory)
+        #expect(read.share.cache == .metadata)
+    }
+
+    @Test(arguments: [
+        ("--posix-acl", Negotiation.always), ("--posix-acl=auto", .auto), ("--posix-acl=never", .never),
+    ])
+    func aclsImplyXattr(word: String, choice: Negotiation) throws {
+        let read = try options(with: word)
+        #expect(read.share.posixACL == choice)
+        #expect(read.share.xattr == (choice != .never))
+    }
+
+    @Test func labelsImplyXattr() throws {
+        #expect(try options(with: "--security-label").share.securityLabel == .always)
+        #expect(try options(with: "--security-label=auto").share.xattr)
+        #expect(try options(with: "-o", "security_label").share.securityLabel == .always)
+        #expect(try options(with: "-o", "no_posix_acl").share.posixACL == .never)
+    }
+
+    @Test(arguments: [
+        ("1", Timeout(seconds: 1)), ("0", .zero), ("0.5", Timeout(seconds: 0, nanoseconds: 500_000_000)),
+        ("86400.000000001", Timeout(seconds: 86400, nanoseconds: 1)),
+        ("2147483647", Timeout(seconds: 2_147_483_647)),
+    ]) func timeouts(text: String, value: Timeout) throws {
+        #expect(try parseTimeout(text, option: "--entry-timeout") == value)
+    }
+
+    @Test func timeoutsReachTheShare() throws {
+        let read = try options(with: "--entry-timeout", "1.5", "--attr-timeout=2", "--negative-timeout", "0")
+        #expect(read.share.entryTimeout == Timeout(seconds: 1, nanoseconds: 500_000_000))
+        #expect(read.share.attributeTimeout == Timeout(seconds: 2))
+        #expect(read.share.negativeTimeout == .zero)
+    }
+
+    @Test(arguments: [
+        ("error", LogLevel.error), ("warn", .warning), ("info", .info), ("debug", .debug), ("trace", .trace),
+        ("off", .off),
+    ]) func logLevels(word: String, level: LogLevel) throws {
+        #expect(try options(with: "--log-level", word).logLevel == level)
+    }
+
+    @Test func theListSpellsSomeValuesDifferently() throws {
+        #expect(try options(with: "-o", "loglevel=err").logLevel == .error)
+        #expect(try options(with: "-o", "loglevel=warn").logLevel == .warning)
+        #expect(try options(with: "-o", "cache=none").share.cache == .never)
+        #expect(try options(with: "-ocache=always,sandbox=none").share.cache == .always)
+        #expect(try options(with: "--inode-file-handles=fallback").share.inodeFileHandles == .prefer)
+    }
+
+    @Test func tagsUpTo36Bytes() throws {
+        #expect(try options(with: "--tag", "x").tag == [0x78])
+        #expect(try options(with: "--tag", String(repeating: "é", count: 18)).tag?.count == 36)
+    }
+
+    @Test func theSameOptionTwiceTakesTheLast() throws {
+        #expect(try options(with: "--cache", "never", "--cache=always").share.cache == .always)
+        #expect(try options(with: "--shared-dir", "/b").share.sharedDirectory == Array("/b".utf8))
+        #expect(try options(with: "-o", "cache=none,cache=auto", "-o", "cache=always").share.cache == .always)
+        #expect(try options(with: "--xattr", "--xattr").share.xattr)
+        #expect(try options(with: "--log-level=off", "--log-level=trace").logLevel == .trace)
+    }
+
+    @Test func twoOptionsThatAgreeAreFine() throws {
+        #expect(try options(with: "--cache", "never", "-o", "source=/srv,cache=none").share.cache == .never)
+        #expect(try options(with: "--xattr", "-o", "xattr").share.xattr)
+        #expect(try options(with: "-d", "--log-level", "debug").logLevel == .debug)
+        #expect(try options(with: "--socket", "/run/s").socket == .path(Array("/run/s".utf8), group: nil))
+        #expect(
+            try options(with: "--cache=never", "--no-readdirplus", "-o", "no_readdirplus").share.cache
+                == .never)
+    }
+
+    @Test func whatTheUserShouldKnow() throws {
+        #expect(try options(with: "--sandbox", "none", "-f").warnings.isEmpty)
+        #expect(try options(with: "-o", "sandbox=none").warnings.isEmpty)
+        #expect(
+            try options(["--shared-dir=/s", "--socket=/p", "-d"]).warnings == [
+                "running without a sandbox: the daemon can reach all that its user can "
+                    + "(--sandbox none says that this is meant)",
+                "--socket is deprecated: use --socket-path",
+                "-d is deprecated: use --log-level debug",
+            ])
+    }
+
+    @Test func noWordsAskForHelp() throws {
+        guard case .help(let text) = try readCommandLine([], cpus: 1) else {
+            Issue.record("not help")
+            return
+        }
+        #expect(text.contains("USAGE: virtiofsd --shared-dir <DIR> --socket-path <PATH>"))
+    }
+
+    @Test(arguments: ["-h", "--help"]) func helpNamesEveryOption(word: String) throws {
+        guard case .answer(let text) = try readCommandLine([Array(word.utf8)], cpus: 1) else {
+            Issue.record("not an answer")
+            return
+        }
+        for option in [
+            "--shared-dir", "--socket-path", "--socket-group", "--fd", "--tag", "--cache", "--entry-timeout",
+            "--attr-timeout", "--negative-timeout", "--writeback", "--allow-mmap", "--no-readdirplus",
+            "--readonly",
+            "--xattr", "--posix-acl", "--security-label", "--killpriv-v2", "--no-killpriv-v2",
+            "--announce-submounts",
+            "--no-announce-submounts", "--inode-file-handles", "--allow-direct-io", "--preserve-noatime",
+            "--posix-lock",
+            "--flock", "--num-request-queues", "--thread-pool-size", "--rlimit-nofile", "--once", "--sandbox",
+            "--log-level", "--syslog", "--print-capabilities", "-V, --version", "-o <LIST>", "-h, --help",
+        ] { #expect(text.contains(option)) }
+        #expect(!text.contains("--migration-mode"))
+    }
+
+    /// A path need not be UTF-8, and must arrive as it was given.
+    @Test(arguments: [
+        Array("/srv/é".utf8), [0x2F, 0xFF, 0x80, 0x2C], Array("/\u{10FEFF}".utf8),
+        Array("/\u{10FEFF}".utf8) + [0xFE],
+    ]) func pathsAreBytes(path: [UInt8]) throws {
+        let words = [Array("--shared-dir".utf8), path, Array("--socket-path=".utf8) + path]
+        guard case .serve(let read) = try readCommandLine(words, cpus: 1) else {
+            Issue.record("not served")
+            return
+        }
+        #expect(read.share.sharedDirectory == path)
+        #expect(read.socket == .path(path, group: nil))
+    }
+}
