@@ -9,7 +9,8 @@ package final class EventFD: Sendable {
 
     /// A counter at zero, close-on-exec, never blocking.
     package init() throws(Errno) {
-        descriptor = OwnedDescriptor(adopting: try systemCall { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
+        descriptor = OwnedDescriptor(
+            adopting: try systemCall { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
     }
 
     /// Adds one: wakes a waiter now, or makes its next wait return at once.
@@ -26,8 +27,9 @@ package func signalEvent(_ number: Int32) {
     _ = unsafe write(number, &one, 8)
 }
 
-/// Reads the eventfd `number` once, which must not block.
-package func clearEvent(_ number: Int32) {
+/// Reads the eventfd `number` once, which must not block. Returns false when there was nothing to read.
+@discardableResult
+package func clearEvent(_ number: Int32) -> Bool {
     var count: UInt64 = 0
-    _ = unsafe read(number, &count, 8)
+    return unsafe read(number, &count, 8) > 0
 }

@@ -9,7 +9,8 @@ import Glibc
     package let byteCount: Int
 
     /// Maps `byteCount` bytes of `descriptor` from `offset`, shared, readable and (unless `readOnly`) writable.
-    package init(sharing descriptor: Int32, offset: Int, byteCount: Int, readOnly: Bool = false) throws(Errno) {
+    package init(sharing descriptor: Int32, offset: Int, byteCount: Int, readOnly: Bool = false) throws(Errno)
+    {
         let protection = readOnly ? PROT_READ : PROT_READ | PROT_WRITE
         let address = unsafe mmap(nil, byteCount, protection, MAP_SHARED | MAP_NORESERVE, descriptor, offset)
         guard let address = unsafe address, unsafe address != MAP_FAILED else { throw Errno(rawValue: errno) }

@@ -23,13 +23,15 @@ package final class Thread: Sendable {
         var identifier = pthread_t()
         let box = unsafe Unmanaged.passRetained(Body(name: String(name.prefix(15)), run: body))
         // SAFETY: the box is retained above and released by the thread that takes it.
-        let code = unsafe pthread_create(&identifier, nil, { @Sendable context in
-            guard let context = unsafe context else { return nil }
-            let body = unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue()
-            _ = unsafe pthread_setname_np(pthread_self(), body.name)
-            body.run()
-            return nil
-        }, unsafe box.toOpaque())
+        let code = unsafe pthread_create(
+            &identifier, nil,
+            { @Sendable context in
+                guard let context = unsafe context else { return nil }
+                let body = unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue()
+                _ = unsafe pthread_setname_np(pthread_self(), body.name)
+                body.run()
+                return nil
+            }, unsafe box.toOpaque())
         if code != 0 {
             unsafe box.release()
             throw Errno(rawValue: code)

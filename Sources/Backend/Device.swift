@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseServer
+import GuestMemory
+import HostOS
+import VhostUser
+import Virtqueue
+
+/// The virtio-fs device: queues, their workers, guest memory and configuration space, as a front-end sets them up.
+///
+/// One control thread calls it; see ARCHITECTURE.md, "Threads".
+package final class Device: BackendDelegate {
+    private let configuration: DeviceConfiguration
+    private let share: any FileSystemShare
+    private let session: FuseSession
+    private let memory: MemoryPublication
+    private let workers: [QueueWorker]
+    private var rings: [RingState]
+    private var running: [Bool]
+    private var features: VirtioFeatures = []
+    /// The guest may have state in the file system: something ran since the last `forgetGuest`.
+    private var guestMayHaveState = false
+
+    /// Starts one worker a queue; they sleep until a front-end sets their rings up.
+    package init(
+        configuration: DeviceConfiguration, share: any FileSystemShare, session: FuseSession
+    ) throws(Errno) {
+        self.configuration = configuration
+        self.share = share
+        self.session = session
+        let memory = MemoryPublication(try GuestMemory())
+        self.memory = memory
+        var workers: [QueueWorker] = []
+        for index in 0...configuration.requestQueueCount {
+            workers.append(
+                try QueueWorker(index: index, memory: memory, session: session, share: share))
+        }
+        self.workers = workers
+        rings = Array(repeating: RingState(), count: workers.count)
+        running = Array(repeating: false, count: workers.count)
+    }
+
+    /// Ends every worker. The device is of no use afterwards.
+    package func shutDown() {
+        disconnect()
+        for worker in workers { worker.exit() }
+    }
+
+    /// The front-end is gone: nothing of it, or of its guest, remains.
+    package func disconnect() {
+        stopAllRings()
+        for worker in workers {
+            try? worker.kick.disconnect()
+            try? worker.call.disconnect()
+            try? worker.error.disconnect()
+        }
+        rings = Array(repeating: RingState(), count: workers.count)
+        features = []
+        if let empty = try? GuestMemory() { memory.replace(empty) }
+        forgetGuest()
+    }
+
+    // MARK: What is offered
+
+    package var offeredFeatures: VirtioFeatures {
+        [.version1, .protocolFeatures, .indirectDescriptors, .eventIndex]
+    }
+
+    package var offeredProtocolFeatures: ProtocolFeatures {
+        var features: ProtocolFeatures = [.multiqueue, .replyAck, .configureMemorySlots, .resetDevice]
+        // Without a tag there is no configuration space to read: QEMU's own device has the tag on its command line.
+        if configuration.tag != nil { features.insert(.configuration) }
+        return features
+    }
+
+    package var queueCount: Int { workers.count }
+    package var memorySlotCount: Int { GuestMemory.maximumRegions }
+
+    // MARK: Session
+
+    package func setOwner() {}
+
+    package func resetOwner() { disableAllRings() }
+
+    package func setFeatures(_ features: VirtioFeatures) throws(VhostUserError) {
+        self.features = features
+    }
+
+    package func setProtocolFeatures(_ features: ProtocolFeatures) {}
+
+    package func setBackendChannel(_ socket: consuming OwnedDescriptor) throws(VhostUserError) {
+        throw .refused(.EOPNOTSUPP)
+    }
+
+    package func refused(request: UInt32, _ error: VhostUserError) {
+        Log.warning("vhost-user request \(request) refused: \(error)")
+    }
+
+    // MARK: Memory
+
+    package func setMemoryTable(
+        _ regions: [RegionDescription], files: consuming ReceivedDescriptors
+    ) throws(VhostUserError) {
+        do throws(Errno) {
+            var mapped: [MemoryRegion] = []
+            for region in regions {
+                guard let file = files.takeFirst() else { throw .EBADF }
+                mapped.append(try map(region, file))
+            }
+            memory.replace(try GuestMemory(regions: mapped))
+        } catch {
+            throw .refused(error)
+        }
+        wakeRunningWorkers()
+    }
+
+    package func addMemoryRegion(
+        _ region: RegionDescription, file: consuming OwnedDescriptor
+    ) throws(VhostUserError) {
+        do throws(Errno) {
+            memory.replace(try memory.latest.adding(try map(region, file)))
+        } catch {
+            throw .refused(error)
+        }
+        wakeRunningWorkers()
+    }
+
+    package func removeMemoryRegion(_ region: RegionDescription) throws(VhostUserError) {
+        do throws(Errno) {
+            let remaining = try memory.latest.removing(
+                guestAddress: GuestAddress(region.guestAddress), byteCount: region.size,
+                userAddress: region.userAddress)
+            memory.replace(remaining)
+        } catch {
+            throw .refused(error)
+        }
+        wakeRunningWorkers()
+    }
+
+    private func map(_ region: RegionDescription, _ file: consuming OwnedDescriptor) throws(Errno)
+        -> MemoryRegion
+    {
+        try MemoryRegion(
+            adopting: file, guestAddress: GuestAddress(region.guestAddress), byteCount: region.size,
+            userAddress: region.userAddress, mmapOffset: region.fileOffset)
+    }
+
+    /// Workers that sleep would keep the old table mapped until their next request.
+    private func wakeRunningWorkers() {
+        for ring in rings.indices where running[ring] { workers[ring].wake.signal() }
+    }
+
+    // MARK: Rings
+
+    package func setRingSize(_ ring: Int, _ size: UInt16) throws(VhostUserError) {
+        guard size > 0, size & (size - 1) == 0, size <= DeviceConfiguration.maximumRingSize else {
+            throw .invalidValue
+        }
+        stop(ring)
+        rings[ring].size = size
+        try update(ring)
+    }
+
+    package func setRingBase(_ ring: Int, _ base: UInt16) throws(VhostUserError) {
+        stop(ring)
+        rings[ring].base = base
+        try update(ring)
+    }
+
+    package func setRingAddresses(_ ring: Int, _ addresses: VringAddresses) throws(VhostUserError) {
+        stop(ring)
+        rings[ring].addresses = addresses
+        try update(ring)
+    }
+
+    package func setRingKick(_ ring: Int, _ event: consuming OwnedDescriptor?) throws(VhostUserError) {
+        stop(ring)
+        let isPolled = event == nil
+        try exchange(workers[ring].kick, event)
+        rings[ring].polled = isPolled
+        rings[ring].started = true
+        try update(ring)
+    }
+
+    package func setRingCall(_ ring: Int, _ event: consuming OwnedDescriptor?) throws(VhostUserError) {
+        try exchange(workers[ring].call, event)
+    }
+
+    package func setRingError(_ ring: Int, _ event: consuming OwnedDescriptor?) throws(VhostUserError) {
+        try exchange(workers[ring].error, event)
+    }
+
+    package func setRingEnabled(_ ring: Int, _ enabled: Bool) throws(VhostUserError) {
+        if !enabled { stop(ring) }
+        rings[ring].enabled = enabled
+        try update(ring)
+    }
+
+    package func stopRing(_ ring: Int) -> UInt16 {
+        stop(ring)
+        rings[ring].started = false
+        return rings[ring].base
+    }
+
+    package func resetDevice() {
+        disableAllRings()
+        forgetGuest()
+    }
+
+    private func exchange(
+        _ place: StableDescriptor, _ event: consuming OwnedDescriptor?
+    ) throws(VhostUserError) {
+        do throws(Errno) {
+            if let event = event.take() { try place.replace(with: event) } else { try place.disconnect() }
+        } catch {
+            throw .refused(error)
+        }
+    }
+
+    /// Starts the ring if everything it needs has come and it does not run yet.
+    private func update(_ ring: Int) throws(VhostUserError) {
+        let state = rings[ring]
+        guard !running[ring], state.isRunnable, let addresses = state.addresses else { return }
+        let setup = RingSetup(
+            size: Int(state.size), addresses: addresses, base: state.base,
+            features: RingFeatures(negotiated: features.rawValue), polled: state.polled)
+        do throws(Errno) {
+            _ = try setup.layout(in: memory.latest)
+        } catch {
+            throw .refused(error)
+        }
+        running[ring] = true
+        guestMayHaveState = true
+        workers[ring].start(setup)
+    }
+
+    private func stop(_ ring: Int) {
+        guard running[ring] else { return }
+        running[ring] = false
+        rings[ring].base = workers[ring].stop()
+    }
+
+    private func stopAllRings() {
+        for ring in rings.indices { stop(ring) }
+    }
+
+    private func disableAllRings() {
+        for ring in rings.indices {
+            stop(ring)
+            rings[ring].enabled = false
+            rings[ring].started = false
+        }
+    }
+
+    private func forgetGuest() {
+        guard guestMayHaveState else { return }
+        guestMayHaveState = false
+        session.stop()
+        share.disconnect()
+    }
+
+    // MARK: Configuration space
+
+    package func readConfiguration(offset: UInt32, count: Int) throws(VhostUserError) -> [UInt8] {
+        let space = configuration.space
+        guard configuration.tag != nil, let start = Int(exactly: offset), count >= 0, start <= space.count,
+            count <= space.count - start
+        else { throw .invalidValue }
+        return Array(space[start..<(start + count)])
+    }
+
+    package func writeConfiguration(offset: UInt32, _ bytes: [UInt8]) throws(VhostUserError) {
+        // virtio 1.3 §5.11.4: the driver must not write.
+        throw .refused(.EPERM)
+    }
+}

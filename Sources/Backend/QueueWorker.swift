@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseServer
+import HostOS
+import Synchronization
+
+/// One queue's thread, as the control thread sees it: told to start and to stop, never touched otherwise.
+///
+/// The mailbox is the only lock between the two; the worker looks into it when `attention` is set or it was woken.
+final class QueueWorker: Sendable {
+    enum Command: Sendable {
+        case start(RingSetup)
+        case stop
+        case exit
+    }
+
+    struct Mailbox {
+        var commands: [Command] = []
+        var finished: [FinishedRequest] = []
+        /// The answer to the last `stop`.
+        var nextAvailable: UInt16 = 0
+        /// Why the thread could not begin.
+        var failure: Errno?
+    }
+
+    /// Number of the virtqueue: 0 is hiprio.
+    let index: Int
+    let kick = StableDescriptor()
+    let call = StableDescriptor()
+    let error = StableDescriptor()
+    let wake: EventFD
+    private let acknowledged: EventFD
+    private let mailbox = Mutex(Mailbox())
+    /// Set when the mailbox has something; checked between requests.
+    private let attention = Atomic<Bool>(false)
+    private let thread = Mutex<Thread?>(nil)
+
+    /// Starts the thread and waits until its file system is ready.
+    init(
+        index: Int, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare
+    ) throws(Errno) {
+        self.index = index
+        wake = try EventFD()
+        acknowledged = try EventFD()
+        let name = index == 0 ? "hiprio" : "requests.\(index - 1)"
+        let thread = try Thread(name: name) { [self] in
+            RequestLoop.run(worker: self, memory: memory, session: session, share: share)
+        }
+        self.thread.withLock { $0 = thread }
+        waitForAcknowledgement()
+        if let failure = mailbox.withLock({ $0.failure }) {
+            thread.join()
+            throw failure
+        }
+    }
+
+    // MARK: Control thread
+
+    /// Lets the ring run.
+    func start(_ setup: RingSetup) { post(.start(setup)) }
+
+    /// Stops the ring after everything in flight has been answered; returns the next available index.
+    func stop() -> UInt16 {
+        post(.stop)
+        waitForAcknowledgement()
+        return mailbox.withLock { $0.nextAvailable }
+    }
+
+    /// Ends the thread. Stop the ring first.
+    func exit() {
+        post(.exit)
+        thread.withLock { $0.take() }?.join()
+    }
+
+    private func post(_ command: Command) {
+        mailbox.withLock { $0.commands.append(command) }
+        attention.store(true, ordering: .releasing)
+        wake.signal()
+    }
+
+    private func waitForAcknowledgement() {
+        while waitReadable(acknowledged.descriptor.rawValue, timeoutMilliseconds: -1) == 0 {}
+        acknowledged.clear()
+    }
+
+    // MARK: Worker's thread
+
+    /// Something is in the mailbox.
+    var needsAttention: Bool { attention.load(ordering: .acquiring) }
+
+    /// Takes what has come in.
+    func collect() -> (commands: [Command], finished: [FinishedRequest]) {
+        wake.clear()
+        attention.store(false, ordering: .relaxed)
+        return mailbox.withLock { box in
+            let result = (box.commands, box.finished)
+            box.commands.removeAll()
+            box.finished.removeAll()
+            return result
+        }
+    }
+
+    /// Takes only the deferred requests that have come back, while a command is carried out.
+    func collectFinished() -> [FinishedRequest] {
+        wake.clear()
+        return mailbox.withLock { box in
+            let finished = box.finished
+            box.finished.removeAll()
+            return finished
+        }
+    }
+
+    /// Answers `init` (with the reason if the thread cannot work) or a `stop`.
+    func acknowledge(nextAvailable: UInt16 = 0, failure: Errno? = nil) {
+        mailbox.withLock { box in
+            box.nextAvailable = nextAvailable
+            box.failure = failure
+        }
+        acknowledged.signal()
+    }
+
+    // MARK: Any thread
+
+    /// Brings a deferred request back.
+    func finish(_ finished: FinishedRequest) {
+        mailbox.withLock { $0.finished.append(finished) }
+        attention.store(true, ordering: .releasing)
+        wake.signal()
+    }
+}
