@@ -24,7 +24,7 @@ final class Bench {
     init(size: Int, features: RingFeatures = [], deviceFeatures: RingFeatures? = nil) throws {
         memory = try GuestMemory(regions: [
             makeRegion(at: 0, byteCount: Self.buffers),
-            makeRegion(at: Self.buffers, byteCount: Self.border - Self.buffers, offset: 0x234),
+            makeRegion(at: Self.buffers, byteCount: Self.border - Self.buffers, offset: 0x238),
             makeRegion(at: Self.border, byteCount: Self.end - Self.border, offset: 0x1678),
         ])
         layout = try RingLayout(size: size, contiguousAt: GuestAddress(0), memory: memory)
@@ -90,3 +90,52 @@ func bytes(of vectors: IOVectors) -> [UInt8] {
 }
 
 func lengths(of vectors: IOVectors) -> [Int] { (0..<vectors.count).map { vectors.base![$0].iov_len } }
+
+/// SplitMix64: the same sequence for the same seed.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+
+    /// A new seed, printed so that a failure can be repeated.
+    static func announcedSeed(_ test: String) -> UInt64 {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        print("\(test): seed \(seed)")
+        return seed
+    }
+}
+
+extension RingLayout {
+    /// Writes a descriptor as a driver would, with any flags.
+    func poke(_ index: Int, _ address: UInt64, _ byteCount: UInt32, flags: UInt16, next: UInt16 = 0) {
+        pokeDescriptor(index, of: descriptors, address, byteCount, flags: flags, next: next)
+    }
+
+    /// Writes the available ring from entry 0 and its index.
+    func pokeAvailable(_ heads: [UInt16], index: UInt16) {
+        for (place, head) in heads.enumerated() { available.storeRelaxed16(4 + 2 * place, head) }
+        available.storeRelease16(2, index)
+    }
+}
+
+func pokeDescriptor(
+    _ index: Int, of table: SharedArea, _ address: UInt64, _ byteCount: UInt32, flags: UInt16,
+    next: UInt16 = 0
+) {
+    table.storeRelaxed64(16 * index, address)
+    table.storeRelaxed32(16 * index + 8, byteCount)
+    table.storeRelaxed16(16 * index + 12, flags)
+    table.storeRelaxed16(16 * index + 14, next)
+}
+
+/// Descriptor flags, by their names in <linux/virtio_ring.h>.
+let NEXT: UInt16 = 1
+let WRITE: UInt16 = 2
+let INDIRECT: UInt16 = 4
