@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import GuestMemory
+import HostOS
+import VhostUser
+import Virtqueue
+
+/// How a front-end sets its device up.
+package struct FrontendOptions: Sendable {
+    /// Queues beside the hiprio queue.
+    package var requestQueues = 1
+    /// Descriptors in each ring: a power of two.
+    package var queueSize = 256
+    /// Requests that can be outstanding on each queue.
+    package var depth = 16
+    /// Taken where the back-end offers them.
+    package var features: VirtioFeatures = [.version1, .eventIndex, .indirectDescriptors]
+    package var protocolFeatures: ProtocolFeatures = [
+        .multiqueue, .replyAck, .configureMemorySlots, .resetDevice, .configuration,
+    ]
+    package var guestBase: UInt64 = 0
+    /// What stands for our own address of the guest's first byte.
+    package var userBase: UInt64 = 0x7000_0000_0000
+    /// Cuts guest memory into regions of this size, a multiple of 64 KiB; nil for one region.
+    package var regionByteCount: Int?
+    /// The longest request and the longest reply, in bytes: 1 MiB of data and what goes with it.
+    package var requestByteCount = 1 << 20 + 8192
+    package var replyByteCount = 1 << 20 + 8192
+    /// How long to wait for an answer to a vhost-user message, in milliseconds.
+    package var replyTimeout: Int32 = 30_000
+
+    package init() {}
+}
+
+/// The VMM's role for one vhost-user-fs device: guest memory, the queues and the vhost-user session.
+package final class DeviceFrontend {
+    package let session: FrontendSession
+    package let options: FrontendOptions
+    package let ram: GuestRAM
+    /// The hiprio queue, then the request queues.
+    package let queues: [RequestQueue]
+
+    /// Makes memory and queues for a session that has negotiated `features`; sends nothing.
+    package init(
+        session: FrontendSession, features: VirtioFeatures, options: FrontendOptions
+    ) throws(VhostUserError) {
+        self.session = session
+        self.options = options
+        var allocator = GuestAllocator(base: options.guestBase, regionByteCount: options.regionByteCount)
+        let capacity = SlotCapacity(request: options.requestByteCount, reply: options.replyByteCount)
+        var plans: [QueuePlan] = []
+        for index in 0...options.requestQueues {
+            plans.append(
+                QueuePlan(
+                    index: index, size: options.queueSize, depth: options.depth, capacity: capacity,
+                    from: &allocator))
+        }
+        do throws(Errno) {
+            let page = 65536
+            let byteCount = (allocator.byteCount + page - 1) / page * page
+            let ram = try GuestRAM(
+                byteCount: byteCount, regionByteCount: options.regionByteCount, guestBase: options.guestBase,
+                userBase: options.userBase)
+            self.ram = ram
+            let ringFeatures = RingFeatures(negotiated: features.rawValue)
+            var queues: [RequestQueue] = []
+            for plan in plans {
+                queues.append(try RequestQueue(plan: plan, ram: ram, features: ringFeatures))
+            }
+            self.queues = queues
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Negotiates on a connected socket and starts every queue.
+    package convenience init(
+        adopting socket: consuming OwnedDescriptor, options: FrontendOptions = FrontendOptions()
+    ) throws(VhostUserError) {
+        let session: FrontendSession
+        do throws(Errno) {
+            session = try FrontendSession(adopting: socket, replyTimeout: options.replyTimeout)
+        } catch {
+            throw .system(error)
+        }
+        try self.init(starting: session, options: options)
+    }
+
+    /// Connects to the back-end that listens at `path`, negotiates and starts every queue.
+    package convenience init(
+        connectingTo path: String, options: FrontendOptions = FrontendOptions()
+    ) throws(VhostUserError) {
+        let session: FrontendSession
+        do throws(Errno) {
+            session = try FrontendSession(connectingTo: path, replyTimeout: options.replyTimeout)
+        } catch {
+            throw .system(error)
+        }
+        try self.init(starting: session, options: options)
+    }
+
+    private convenience init(
+        starting session: FrontendSession, options: FrontendOptions
+    ) throws(VhostUserError) {
+        try session.negotiate(wanted: options.protocolFeatures)
+        let features = session.offeredFeatures.intersection(options.features)
+        try session.setFeatures(features)
+        try self.init(session: session, features: features, options: options)
+        try session.setMemory(ram.regions, files: ram.regions.map { _ in ram.file })
+        for queue in queues { try start(queue) }
+    }
+
+    // MARK: Queues
+
+    /// Tells the back-end of a queue whose next available index is `base`, and enables it.
+    package func start(_ queue: RequestQueue, base: UInt16 = 0) throws(VhostUserError) {
+        try session.startRing(
+            size: UInt16(clamping: queue.size), base: base, addresses: queue.addresses,
+            kick: queue.kick.descriptor.rawValue, call: queue.call.descriptor.rawValue,
+            error: queue.error.descriptor.rawValue)
+        try session.setRingEnabled(UInt32(queue.index), true)
+    }
+
+    /// Stops a queue when nothing of it is in flight any more; returns its next available index.
+    package func stop(_ queue: RequestQueue) throws(VhostUserError) -> UInt16 {
+        try session.stopRing(UInt32(queue.index))
+    }
+
+    /// Resets the device as a guest's driver does when it is loaded anew, and starts every queue empty.
+    package func reset() throws(VhostUserError) {
+        for queue in queues {
+            try session.setRingEnabled(UInt32(queue.index), false)
+            _ = try stop(queue)
+            queue.restart()
+        }
+        if session.protocolFeatures.contains(.resetDevice) { try session.resetDevice() }
+        for queue in queues { try start(queue) }
+    }
+}
