@@ -81,3 +81,12 @@ package struct ShareOptions: Sendable {
 
     package init(sharedDirectory: [UInt8]) { self.sharedDirectory = sharedDirectory }
 }
+
+extension ShareOptions {
+    /// How long the guest may use a name.
+    var entryValidity: Timeout { entryTimeout ?? cache.timeout }
+    /// How long the guest may use attributes.
+    var attributeValidity: Timeout { attributeTimeout ?? cache.timeout }
+    /// How long the guest may take a name for missing; zero: it asks each time.
+    var negativeValidity: Timeout { negativeTimeout ?? cache.timeout }
+}

@@ -47,7 +47,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "atomics.h"
+#include "files.h"
 #include "shared.h"
 
 // ---- system calls without a wrapper, or whose wrapper acts on every thread of the process ----

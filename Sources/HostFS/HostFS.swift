@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import FuseServer
+import FuseWire
+import Glibc
+import HostOS
+import StateArena
+
+/// A host directory as a file system, as one worker sees it: what belongs to its thread, and the share.
+///
+/// Made and used by one thread. The thread's working directory becomes /proc/self/fd, so that calls which take only a
+/// path reach a descriptor by its number.
+@safe package final class HostFS {
+    package let share: Share
+    let credentials: Credentials
+    let pins: PinSet
+    let fileHandle = FileHandleBuffer()
+    private let descriptorName = ProcessDescriptorName()
+    /// getdents64(2) writes here.
+    let directoryEntries: UnsafeMutableRawBufferPointer
+    static let directoryEntriesCapacity = 64 * 1024
+
+    init(_ share: Share) throws(Errno) {
+        self.share = share
+        credentials = try Credentials()
+        _ = try systemCall { fchdir(share.processDescriptors.rawValue) }
+        pins = try share.board.claim()
+        unsafe directoryEntries = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Self.directoryEntriesCapacity, alignment: 8)
+    }
+
+    deinit {
+        unsafe directoryEntries.deallocate()
+        share.board.giveBack(pins)
+        share.collectRetired()
+    }
+
+    var options: ShareOptions { share.options }
+    var isReadOnly: Bool { share.options.readOnly }
+
+    /// Throws EROFS on a share that the guest may not change.
+    func requireWritable() throws(Errno) {
+        if share.options.readOnly { throw .EROFS }
+    }
+
+    /// Whether INIT agreed on `flag` (`InitFlags`).
+    func isNegotiated(_ flag: UInt64) -> Bool { share.negotiated & flag != 0 }
+
+    // ---- requests ----
+
+    package func requestBegan() {}
+
+    /// Lets go of everything that the request used.
+    package func requestEnded() {
+        pins.clear()
+        if !share.retired.isEmpty { share.collectRetired() }
+    }
+
+    // ---- as whom ----
+
+    /// Everything that makes no object: the guest's kernel has checked permissions.
+    func enterDaemon() { credentials.enterDaemon() }
+
+    /// The same; with `losingSetID` what is written or cut loses set-user-id and set-group-id bits (KILL_SUIDGID).
+    func enterDaemon(losingSetID: Bool) {
+        if losingSetID { credentials.enterDaemonLosingSetID() } else { credentials.enterDaemon() }
+    }
+
+    /// Everything that makes an object. `umask` is the request's, which counts when INIT agreed on DONT_MASK. Get
+    /// descriptors of nodes before: bringing one back may need the daemon's rights, and going there and back costs.
+    func enter(_ caller: borrowing Caller, umask: UInt32 = 0) throws(Errno) {
+        try credentials.enter(uid: caller.uid, gid: caller.gid, group: caller.supplementaryGroup)
+        credentials.useUmask(isNegotiated(InitFlags.dontMask) ? umask : 0)
+    }
+
+    // ---- descriptors by name ----
+
+    /// The name of `descriptor` relative to `share.processDescriptors`, which is also the thread's working directory.
+    /// Following it opens the same object again. Valid until the next call.
+    func processName(of descriptor: Int32) -> UnsafePointer<CChar> { unsafe descriptorName.of(descriptor) }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseWire
+import HostOS
+import StateArena
+import Synchronization
+
+/// What the guest has open. Finding takes no lock.
+final class HandleTable: Sendable {
+    let slots: SlotTable
+    private let changes = Mutex<Void>(())
+
+    init(_ slots: SlotTable) { self.slots = slots }
+
+    func record(_ slot: UInt32) -> HandleRecord { HandleRecord(slots, slot: slot) }
+
+    /// Stores an open descriptor; nil when the table is full.
+    func insert(node: NodeID, descriptor: Int32, kind: UInt32, openFlags: UInt32) -> HandleID? {
+        changes.withLock { _ in
+            guard let slot = slots.allocate() else { return nil }
+            record(slot).initialize(
+                node: node.rawValue, descriptor: descriptor, kind: kind, openFlags: openFlags)
+            slots.publish(slot)
+            return HandleID(rawValue: slots.identifier(of: slot))
+        }
+    }
+
+    /// Makes a live handle unfindable; false if another thread was first.
+    func retire(_ slot: UInt32) -> Bool {
+        changes.withLock { _ in
+            guard slots.isLive(slot) else { return false }
+            slots.retire(slot)
+            return true
+        }
+    }
+
+    /// Gives a retired slot back that nobody uses any more.
+    func free(_ slot: UInt32) {
+        changes.withLock { _ in slots.free(slot) }
+    }
+}

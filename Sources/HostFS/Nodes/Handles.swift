@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseWire
+import HostOS
+import StateArena
+
+/// What a handle is of.
+enum HandleKind: UInt32 {
+    case file = 1
+    case directory = 2
+}
+
+/// An open file of the guest, held until the request ends.
+struct OpenFile {
+    let descriptor: Int32
+    /// open(2) flags, as given to `addHandle`.
+    let flags: Int32
+    let slot: UInt32
+}
+
+extension HostFS {
+    /// Makes an open descriptor known to the guest. ENFILE when it has too many.
+    func addHandle(
+        _ descriptor: consuming OwnedDescriptor, node: NodeID, kind: HandleKind, flags: Int32
+    ) throws(Errno) -> HandleID {
+        try share.quota.take()
+        guard
+            let handle = share.handles.insert(
+                node: node, descriptor: descriptor.rawValue, kind: kind.rawValue,
+                openFlags: UInt32(bitPattern: flags))
+        else {
+            share.quota.giveBack()
+            throw .ENFILE
+        }
+        _ = descriptor.release()
+        return handle
+    }
+
+    /// The open file `handle` of `node`. EBADF if it is forged, released, of another node or a directory's.
+    func openFile(_ handle: UInt64, of node: NodeID) throws(Errno) -> OpenFile {
+        let record = try hold(handle, of: node, kind: .file)
+        return OpenFile(
+            descriptor: record.descriptor, flags: Int32(bitPattern: record.openFlags), slot: record.slot)
+    }
+
+    /// The record of `handle`, held until the request ends.
+    func hold(_ handle: UInt64, of node: NodeID, kind: HandleKind?) throws(Errno) -> HandleRecord {
+        try pins.add(Pin.handle(UInt32(truncatingIfNeeded: handle)))
+        pins.fence()
+        guard let slot = share.handles.slots.find(handle) else { throw .EBADF }
+        let record = share.handles.record(slot)
+        guard record.node == node.rawValue, kind == nil || record.kind == kind?.rawValue else { throw .EBADF }
+        return record
+    }
+
+    /// The guest is done with `handle`: closed when the last request that uses it has ended.
+    func removeHandle(_ handle: UInt64, of node: NodeID, kind: HandleKind) throws(Errno) {
+        let mark = pins.count
+        let slot = try hold(handle, of: node, kind: kind).slot
+        guard share.handles.retire(slot) else { throw .EBADF }
+        pins.truncate(to: mark)
+        share.retire(.handle(slot))
+    }
+}

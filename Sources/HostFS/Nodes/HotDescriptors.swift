@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import StateArena
+import Synchronization
+
+/// Which inodes have a descriptor open although a file handle could bring it back: the recently used ones, at most
+/// `capacity`, chosen by a clock whose hand passes over them.
+final class HotDescriptors: Sendable {
+    private struct Clock {
+        /// nodeids; one that is stale or has no descriptor is a free place.
+        var nodes: [UInt64]
+        var hand = 0
+    }
+    private let clock: Mutex<Clock>
+    private let inodes: InodeTable
+
+    init(capacity: Int, inodes: InodeTable) {
+        clock = Mutex(Clock(nodes: [UInt64](repeating: 0, count: max(4, capacity))))
+        self.inodes = inodes
+    }
+
+    /// Notes that `node` has a descriptor now. Returns the descriptor that had to give way, out of its record: the
+    /// caller disposes of it.
+    func insert(_ node: UInt64, pins: PinSet) throws(Errno) -> Int32? {
+        try clock.withLock { clock throws(Errno) in
+            var evicted: Int32?
+            // After one turn every mark is cleared; others may set some again, but not for ever.
+            for _ in 0..<(2 * clock.nodes.count) {
+                let outcome = try tryEvict(clock.nodes[clock.hand], pins: pins)
+                if case .spared = outcome {
+                    clock.hand = (clock.hand + 1) % clock.nodes.count
+                    continue
+                }
+                if case .evicted(let number) = outcome { evicted = number }
+                clock.nodes[clock.hand] = node
+                clock.hand = (clock.hand + 1) % clock.nodes.count
+                return evicted
+            }
+            // All are in constant use: this one is a guest of the table until it is forgotten.
+            return evicted
+        }
+    }
+
+    private enum Outcome {
+        case vacant
+        case spared
+        case evicted(Int32)
+    }
+
+    private func tryEvict(_ node: UInt64, pins: PinSet) throws(Errno) -> Outcome {
+        let mark = pins.count
+        try pins.add(Pin.inode(UInt32(truncatingIfNeeded: node)))
+        defer { pins.truncate(to: mark) }
+        pins.fence()
+        guard let slot = inodes.slots.find(node) else { return .vacant }
+        let record = inodes.record(slot)
+        guard record.descriptor >= 0 else { return .vacant }
+        if record.has(VFS_INODE_RECENT) {
+            record.clear(VFS_INODE_RECENT)
+            return .spared
+        }
+        let number = record.takeDescriptor()
+        return number >= 0 ? .evicted(number) : .vacant
+    }
+}

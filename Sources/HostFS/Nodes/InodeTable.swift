@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import FuseWire
+import HostOS
+import StateArena
+import Synchronization
+
+/// The inodes that the guest knows, and how often.
+///
+/// Finding by nodeid takes no lock. Lookup counts, the index and the free list change under one short lock, so a record
+/// is retired exactly when its count reaches zero and can never be revived after that.
+final class InodeTable: Sendable {
+    let slots: SlotTable
+    private let index: Mutex<IdentityIndex>
+
+    /// The slot of the root, whose nodeid is 1.
+    static let rootSlot: UInt32 = 1
+
+    init(_ slots: SlotTable) throws(Errno) {
+        self.slots = slots
+        index = Mutex(try IdentityIndex(slots))
+    }
+
+    func record(_ slot: UInt32) -> InodeRecord { InodeRecord(slots, slot: slot) }
+
+    /// Counts one more lookup of a known object.
+    func reference(_ identity: Identity) -> NodeID? {
+        index.withLock { index in
+            guard let record = index.find(identity) else { return nil }
+            record.lookups &+= 1
+            return NodeID(rawValue: slots.identifier(of: record.slot))
+        }
+    }
+
+    /// Counts one lookup of an object: of its record if there is one by now, else of a new one that refers to it by
+    /// `descriptor` (−1 if there is none) or `handle`.
+    ///
+    /// - Returns: nil when the table is full; `isNew` false when the descriptor or handle was not needed.
+    func insert(
+        _ identity: Identity, descriptor: Int32, handle: FileHandleBuffer?, flags: Int
+    ) -> (node: NodeID, isNew: Bool)? {
+        index.withLock { index in
+            if let record = index.find(identity) {
+                record.lookups &+= 1
+                return (NodeID(rawValue: slots.identifier(of: record.slot)), false)
+            }
+            guard let slot = slots.allocate() else { return nil }
+            let record = InodeRecord(slots, slot: slot)
+            record.initialize(identity, descriptor: descriptor, flags: UInt32(truncatingIfNeeded: flags))
+            if let handle { unsafe record.storeHandle(handle.address, byteCount: handle.byteCount) }
+            record.lookups = 1
+            slots.publish(slot)
+            index.insert(record)
+            return (NodeID(rawValue: slots.identifier(of: slot)), true)
+        }
+    }
+
+    /// Takes back `count` lookups. Returns the slot if those were the last: the caller disposes of it.
+    func forget(_ node: NodeID, count: UInt64) -> UInt32? {
+        index.withLock { index in
+            guard let slot = slots.find(node.rawValue), slot != Self.rootSlot else { return nil }
+            let record = InodeRecord(slots, slot: slot)
+            record.lookups -= min(count, record.lookups)
+            guard record.lookups == 0 else { return nil }
+            index.remove(record)
+            slots.retire(slot)
+            return slot
+        }
+    }
+
+    /// Forgets whatever is at `slot` entirely; false if nothing is.
+    func drop(_ slot: UInt32) -> Bool {
+        index.withLock { index in
+            guard slot != Self.rootSlot, slots.isLive(slot) else { return false }
+            index.remove(InodeRecord(slots, slot: slot))
+            slots.retire(slot)
+            return true
+        }
+    }
+
+    /// The object is gone from the host: a later one with the same identity shall get a record of its own.
+    func unindex(_ record: InodeRecord) {
+        guard record.slot != Self.rootSlot else { return }
+        index.withLock { $0.remove(record) }
+    }
+
+    /// Gives a retired slot back that nobody uses any more.
+    func free(_ slot: UInt32) {
+        index.withLock { _ in slots.free(slot) }
+    }
+
+    var knownCount: Int { index.withLock { _ in Int(slots.liveCount) } }
+}

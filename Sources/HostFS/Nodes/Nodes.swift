@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import FuseServer
+import FuseWire
+import Glibc
+import HostOS
+import StateArena
+
+// From a nodeid to something that system calls take.
+extension HostFS {
+    /// The record of `node`, held until the request ends. ESTALE if it is forged, forgotten or of an earlier object.
+    func hold(_ node: NodeID) throws(Errno) -> InodeRecord {
+        try pins.add(Pin.inode(UInt32(truncatingIfNeeded: node.rawValue)))
+        pins.fence()
+        guard let slot = share.inodes.slots.find(node.rawValue) else { throw .ESTALE }
+        return share.inodes.record(slot)
+    }
+
+    /// A descriptor of `node`, O_PATH: good as the directory of *at calls, for statx and for opening again. Valid until
+    /// the request ends. ESTALE if the object is gone from the host.
+    func descriptor(of node: NodeID) throws(Errno) -> Int32 { try descriptor(of: try hold(node), node) }
+
+    func descriptor(of record: InodeRecord, _ node: NodeID) throws(Errno) -> Int32 {
+        while true {
+            let number = record.descriptor
+            if number < 0 { return try bringBack(record, node) }
+            if record.has(VFS_INODE_KEEPS_DESCRIPTOR) { return number }
+            let mark = pins.count
+            try pins.add(Pin.descriptor(number))
+            pins.fence()
+            if record.descriptor == number {
+                if !record.has(VFS_INODE_RECENT) { record.set(VFS_INODE_RECENT) }
+                return number
+            }
+            pins.truncate(to: mark)
+        }
+    }
+
+    /// Opens `node`, a regular file or directory, for I/O. Nothing else is ever opened: opening a device or FIFO of the
+    /// share would act on the host (CVE-2020-35517). ELOOP for a symbolic link, ENXIO for the others.
+    func reopen(_ node: NodeID, flags: Int32) throws(Errno) -> OwnedDescriptor {
+        let record = try hold(node)
+        switch record.type {
+        case FileType.regular, FileType.directory: break
+        case FileType.symbolicLink: throw .ELOOP
+        default: throw .ENXIO
+        }
+        let safe = flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_PATH)
+        // A handle that was seen to lead to this object needs no O_PATH descriptor in between.
+        if record.descriptor < 0, record.has(VFS_INODE_VERIFIED), credentials.isDaemon {
+            return try openByHandle(record, flags: safe)
+        }
+        let number = try descriptor(of: record, node)
+        return try unsafe openAgain(share.processDescriptors.rawValue, processName(of: number), flags: safe)
+    }
+
+    /// The object's type (S_IFMT), which never changes.
+    func type(of node: NodeID) throws(Errno) -> UInt32 { try hold(node).type }
+
+    private func openByHandle(_ record: InodeRecord, flags: Int32) throws(Errno) -> OwnedDescriptor {
+        guard record.hasHandle, let mount = share.mounts.descriptor(of: record.mount) else { throw .ESTALE }
+        do throws(Errno) {
+            return try unsafe openHandle(mount, record.handleAddress, flags: flags)
+        } catch {
+            guard error == .ESTALE || error == .ENOENT else { throw error }
+            share.inodes.unindex(record)
+            throw .ESTALE
+        }
+    }
+
+    /// Opens a cold inode by its file handle and keeps the descriptor while it is hot.
+    private func bringBack(_ record: InodeRecord, _ node: NodeID) throws(Errno) -> Int32 {
+        let wasDaemon = credentials.isDaemon
+        let caller = credentials.current
+        if !wasDaemon { credentials.enterDaemon() }
+        let opened: OwnedDescriptor
+        do throws(Errno) {
+            opened = try openVerified(record)
+        } catch {
+            if !wasDaemon { credentials.restore(caller) }
+            throw error
+        }
+        if !wasDaemon { credentials.restore(caller) }
+
+        let number = opened.rawValue
+        try pins.add(Pin.descriptor(number))
+        pins.fence()
+        guard record.install(number) else {
+            // Another worker brought it back meanwhile; ours is closed, and its number no longer means it.
+            _ = consume opened
+            return try descriptor(of: record, node)
+        }
+        _ = opened.release()
+        record.set(VFS_INODE_RECENT)
+        if let evicted = try share.hot.insert(node.rawValue, pins: pins) {
+            share.retire(.descriptor(evicted))
+        }
+        return number
+    }
+
+    /// Opens by handle; the first time checks that the handle, which came from a path walk of its own, leads to the
+    /// object that statx(2) saw.
+    private func openVerified(_ record: InodeRecord) throws(Errno) -> OwnedDescriptor {
+        let opened = try openByHandle(record, flags: O_PATH | O_NOFOLLOW)
+        if !record.has(VFS_INODE_VERIFIED) {
+            var identity = Identity(try FileStatus(of: opened.rawValue))
+            identity.mount = record.mount
+            guard identity == record.identity else {
+                share.inodes.unindex(record)
+                throw .ESTALE
+            }
+            record.set(VFS_INODE_VERIFIED)
+        }
+        return opened
+    }
+}
+
+extension Identity {
+    init(_ status: FileStatus) {
+        self.init(
+            number: status.raw.stx_ino, device: status.device,
+            birthSeconds: status.hasBirthTime ? status.raw.stx_btime.tv_sec : 0,
+            birthNanoseconds: status.hasBirthTime ? status.raw.stx_btime.tv_nsec : Identity.unknownBirth,
+            mount: status.mount, type: status.type)
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import FuseServer
+import FuseWire
+import Glibc
+import HostOS
+import StateArena
+import Synchronization
+
+/// One shared directory: what its workers have in common. Every method may be called by any thread.
+package final class Share: Sendable {
+    package let options: ShareOptions
+    /// What the guest knows and has open.
+    package let arena: StateArena
+    let inodes: InodeTable
+    let handles: HandleTable
+    let mounts: MountTable
+    let hot: HotDescriptors
+    let quota: DescriptorQuota
+    let board: PinBoard
+    let retired: RetiredList
+    /// READDIR of one directory at a time: the descriptor has one position. By handle slot.
+    let directoryLocks: [DirectoryLock]
+    /// O_PATH of /proc/self/fd, through which what is open is opened again.
+    let processDescriptors: OwnedDescriptor
+    /// Whether inodes are referred to by file handle, where their file system has them.
+    package let usesFileHandles: Bool
+
+    /// Opens the shared directory. Process-wide effect: the umask becomes 0, because the guest applies its own.
+    ///
+    /// - Throws: `StartupError` when the directory cannot be served, or file handles are demanded and cannot be had.
+    package init(_ options: ShareOptions, arena: StateArena) throws {
+        let start = ShareStart(options)
+        let root = try start.openRoot()
+        processDescriptors = try start.openProcessDescriptors()
+        let readable = try start.openReadable(root, processDescriptors)
+        let status = try start.status(of: root)
+        usesFileHandles = try start.probeFileHandles(root, mount: readable, status)
+        _ = umask(0)
+
+        self.options = options
+        self.arena = arena
+        inodes = try InodeTable(arena.inodes)
+        handles = HandleTable(arena.handles)
+        mounts = unsafe MountTable(arena.mounts)
+        hot = HotDescriptors(capacity: options.hotDescriptors, inodes: inodes)
+        quota = try DescriptorQuota(besides: options.hotDescriptors)
+        board = try PinBoard()
+        retired = RetiredList()
+        directoryLocks = (0..<64).map { _ in DirectoryLock() }
+        if usesFileHandles { _ = mounts.add(status.mount, readable) }
+        // The first record of an empty table is slot 1 with generation 0: FUSE_ROOT_ID.
+        let inserted = inodes.insert(
+            Identity(status), descriptor: root.release(), handle: nil, flags: VFS_INODE_KEEPS_DESCRIPTOR)
+        invariant(inserted?.node == .root, "the state arena of a new share is empty")
+    }
+
+    /// The file system for one more worker. Called on that worker's thread: credentials and umask belong to threads.
+    package func makeWorker() throws(Errno) -> HostFS { try HostFS(self) }
+
+    /// The FUSE_INIT flags in force.
+    var negotiated: UInt64 {
+        get { unsafe vfs_load_relaxed64(flagsAddress) }
+        set { unsafe vfs_store_relaxed64(flagsAddress, newValue) }
+    }
+
+    private var flagsAddress: UnsafeMutableRawPointer {
+        unsafe UnsafeMutableRawPointer(arena.session)
+            + (MemoryLayout<vfs_session>.offset(of: \.file_system_flags) ?? 0)
+    }
+
+    /// The guest is gone: drops everything that it knew and had open.
+    package func disconnect() {
+        for slot in handles.slots.usedSlots where handles.retire(slot) { retire(.handle(slot)) }
+        for slot in inodes.slots.usedSlots where inodes.drop(slot) { retire(.inode(slot)) }
+        negotiated = 0
+    }
+
+    /// How many objects the guest knows, the root included.
+    package var knownInodes: Int { inodes.knownCount }
+    /// How many descriptors the guest makes us hold.
+    package var guestDescriptors: Int { quota.usedCount }
+}
+
+final class DirectoryLock: Sendable {
+    let mutex = Mutex<Void>(())
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import Glibc
+import HostOS
+
+/// The steps of opening a share that can fail for reasons a person must hear.
+struct ShareStart {
+    private let options: ShareOptions
+    private let path: String
+
+    init(_ options: ShareOptions) {
+        self.options = options
+        path = String(decoding: options.sharedDirectory, as: UTF8.self)
+    }
+
+    private func failure(_ reason: String, hint: String = "") -> StartupError {
+        StartupError(operation: "share", subject: path, reason: reason, hint: hint)
+    }
+
+    /// An O_PATH descriptor of the shared directory or regular file, whose type is checked before it is really opened.
+    func openRoot() throws -> OwnedDescriptor {
+        var name = options.sharedDirectory.map { CChar(bitPattern: $0) }
+        name.append(0)
+        let root: OwnedDescriptor
+        do throws(Errno) {
+            let number = try systemCall { unsafe open(name, O_PATH | O_CLOEXEC) }
+            root = OwnedDescriptor(adopting: number)
+        } catch {
+            let hint = error == .ENOENT ? "make the directory first" : ""
+            throw failure(describe(error), hint: hint)
+        }
+        let type = try status(of: root).type
+        guard type == FileType.directory || type == FileType.regular else {
+            throw failure(
+                "neither a directory nor a regular file", hint: "give a directory with --shared-dir")
+        }
+        return root
+    }
+
+    func status(of root: borrowing OwnedDescriptor) throws -> FileStatus {
+        do throws(Errno) {
+            return try FileStatus(of: root.rawValue)
+        } catch {
+            throw failure(describe(error))
+        }
+    }
+
+    func openProcessDescriptors() throws -> OwnedDescriptor {
+        do throws(Errno) {
+            return OwnedDescriptor(
+                adopting: try systemCall {
+                    unsafe open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC)
+                })
+        } catch {
+            throw StartupError(
+                operation: "open", subject: "/proc/self/fd", reason: describe(error),
+                hint: "mount a proc file system there")
+        }
+    }
+
+    /// The shared directory opened for reading, which is also what file handles of its mount are opened by.
+    func openReadable(
+        _ root: borrowing OwnedDescriptor, _ processDescriptors: borrowing OwnedDescriptor
+    ) throws -> OwnedDescriptor {
+        do throws(Errno) {
+            let name = ProcessDescriptorName()
+            return try unsafe openAgain(processDescriptors.rawValue, name.of(root.rawValue), flags: O_RDONLY)
+        } catch {
+            let hint = error == .EACCES ? "run as a user who may read it" : ""
+            throw failure(describe(error), hint: hint)
+        }
+    }
+
+    /// Whether file handles work here: the file system has them and birth times, and we may open them.
+    func probeFileHandles(
+        _ root: borrowing OwnedDescriptor, mount: borrowing OwnedDescriptor, _ status: FileStatus
+    ) throws -> Bool {
+        if options.inodeFileHandles == .never { return false }
+        let reason: String
+        do throws(Errno) {
+            let handle = FileHandleBuffer()
+            _ = try handle.load(of: root.rawValue)
+            _ = try unsafe openHandle(mount.rawValue, handle.address, flags: O_PATH)
+            if status.hasBirthTime { return true }
+            reason = "the file system tells no birth times"
+        } catch {
+            reason = describe(error)
+        }
+        guard options.inodeFileHandles == .mandatory else {
+            Log.info("no file handles for \(path), a descriptor for each inode instead: \(reason)")
+            return false
+        }
+        throw StartupError(
+            operation: "use file handles for", subject: path, reason: reason,
+            hint: "they need CAP_DAC_READ_SEARCH; or leave out --inode-file-handles=mandatory")
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+
+/// What tells one object of the host from all others, also from a later one with the same inode number.
+package struct Identity: Hashable, Sendable {
+    /// st_ino.
+    package var number: UInt64
+    /// st_dev: major << 32 | minor.
+    package var device: UInt64
+    package var birthSeconds: Int64
+    /// `unknownBirth` where the file system tells no birth time.
+    package var birthNanoseconds: UInt32
+    /// STATX_MNT_ID: the same file below two mounts is two objects, with different ways to reach them.
+    package var mount: UInt32
+    /// S_IFMT bits: the type of an object never changes.
+    package var type: UInt32
+
+    package static let unknownBirth = UInt32.max
+
+    package init(
+        number: UInt64, device: UInt64, birthSeconds: Int64, birthNanoseconds: UInt32, mount: UInt32,
+        type: UInt32
+    ) {
+        self.number = number
+        self.device = device
+        self.birthSeconds = birthSeconds
+        self.birthNanoseconds = birthNanoseconds
+        self.mount = mount
+        self.type = type
+    }
+
+    /// Spreads identities over the buckets of an index: inode numbers are dense, so the mix is what matters.
+    var bucketHash: UInt64 {
+        var mix = number &* 0x9e37_79b9_7f4a_7c15
+        mix ^= device &+ UInt64(mount) << 20 &+ UInt64(birthNanoseconds)
+        mix = (mix ^ mix >> 32) &* 0xd6e8_feb8_6659_fd93
+        return mix ^ mix >> 32
+    }
+}
+
+/// One record of the inode table: what the guest knows an object by.
+///
+/// A view: valid while the arena is, meaningful while its slot is live and the worker holds it.
+@safe package struct InodeRecord {
+    package let slot: UInt32
+    private let record: UnsafeMutablePointer<vfs_inode>
+
+    package init(_ table: SlotTable, slot: UInt32) {
+        self.slot = slot
+        unsafe record = table.address(slot).assumingMemoryBound(to: vfs_inode.self)
+    }
+
+    /// Writes the body of a slot that is not published yet.
+    package func initialize(_ identity: Identity, descriptor: Int32, flags: UInt32) {
+        unsafe record.pointee.slot.flags = flags
+        unsafe record.pointee.slot.next = 0
+        unsafe record.pointee.lookups = 0
+        unsafe record.pointee.number = identity.number
+        unsafe record.pointee.device = identity.device
+        unsafe record.pointee.birth_seconds = identity.birthSeconds
+        unsafe record.pointee.birth_nanoseconds = identity.birthNanoseconds
+        unsafe record.pointee.mount = identity.mount
+        unsafe record.pointee.type = identity.type
+        unsafe record.pointee.descriptor = descriptor
+        unsafe record.pointee.handle_bytes = 0
+    }
+
+    package var identity: Identity {
+        unsafe Identity(
+            number: record.pointee.number, device: record.pointee.device,
+            birthSeconds: record.pointee.birth_seconds,
+            birthNanoseconds: record.pointee.birth_nanoseconds, mount: record.pointee.mount,
+            type: record.pointee.type)
+    }
+
+    package var mount: UInt32 { unsafe record.pointee.mount }
+    package var device: UInt64 { unsafe record.pointee.device }
+    package var number: UInt64 { unsafe record.pointee.number }
+    /// S_IFMT bits.
+    package var type: UInt32 { unsafe record.pointee.type }
+
+    /// How many references the guest holds. Only under the table's lock.
+    package var lookups: UInt64 {
+        get { unsafe record.pointee.lookups }
+        nonmutating set { unsafe record.pointee.lookups = newValue }
+    }
+
+    // ---- flags: VFS_INODE_* ----
+
+    package func has(_ flag: Int) -> Bool {
+        unsafe withSlot { unsafe vfs_slot_flags($0) & UInt32(flag) != 0 }
+    }
+    package func set(_ flag: Int) { unsafe withSlot { unsafe vfs_slot_set_flags($0, UInt32(flag)) } }
+    package func clear(_ flag: Int) { unsafe withSlot { unsafe vfs_slot_clear_flags($0, UInt32(flag)) } }
+
+    private func withSlot<R>(_ body: (UnsafeMutablePointer<vfs_slot>) -> R) -> R {
+        // SAFETY: the slot header is the record's first member.
+        unsafe body(UnsafeMutableRawPointer(record).assumingMemoryBound(to: vfs_slot.self))
+    }
+
+    // ---- the descriptor ----
+
+    /// −1 while there is none.
+    package var descriptor: Int32 { unsafe vfs_inode_descriptor(record) }
+    /// Stores `number` if there is none; false if another thread was first.
+    package func install(_ number: Int32) -> Bool { unsafe vfs_inode_install(record, number) }
+    /// Takes the descriptor out, to be closed by the caller; −1 if there was none.
+    package func takeDescriptor() -> Int32 { unsafe vfs_inode_take(record) }
+
+    // ---- the file handle ----
+
+    package static let handleCapacity = Int(VFS_HANDLE_BYTES)
+
+    package var hasHandle: Bool { unsafe record.pointee.handle_bytes != 0 }
+
+    /// Copies a `struct file_handle` of at most `handleCapacity` bytes into a record that is not published yet.
+    package func storeHandle(_ handle: UnsafeRawPointer, byteCount: Int) {
+        unsafe handleAddress.copyMemory(from: handle, byteCount: 8 + min(byteCount, Self.handleCapacity))
+    }
+
+    /// Laid out as `struct file_handle`.
+    package var handleAddress: UnsafeMutableRawPointer {
+        unsafe UnsafeMutableRawPointer(record) + Int(64)
+    }
+
+    // ---- the hash chain, for the index ----
+
+    var next: UInt32 {
+        get { unsafe record.pointee.slot.next }
+        nonmutating set { unsafe record.pointee.slot.next = newValue }
+    }
+}
