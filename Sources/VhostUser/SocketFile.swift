@@ -48,7 +48,8 @@ struct SocketFile: Sendable {
             var status = stat()
             _ = try systemCall { unsafe lstat(path, &status) }
             guard status.st_mode & S_IFMT == S_IFSOCK else { throw .EEXIST }
-            try connectUnixSocket(try makeUnixSocket(nonblocking: true).rawValue, to: path)
+            let probe = try makeUnixSocket(nonblocking: true)
+            try connectUnixSocket(probe.rawValue, to: path)
             throw .EADDRINUSE
         } catch .ENOENT {
             return nil
