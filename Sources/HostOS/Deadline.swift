@@ -18,6 +18,16 @@ package struct Deadline: Sendable {
         return Int32(clamping: max(0, (moment - Self.now() + 999_999) / 1_000_000))
     }
 
+    package static let never = Deadline(milliseconds: -1)
+
+    package var hasPassed: Bool { remainingMilliseconds == 0 }
+
+    /// The earlier of two.
+    package func earlier(_ other: Deadline) -> Deadline {
+        guard let mine = moment, let theirs = other.moment else { return moment == nil ? other : self }
+        return mine <= theirs ? self : other
+    }
+
     private static func now() -> Int64 {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)

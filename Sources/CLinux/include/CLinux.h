@@ -94,4 +94,13 @@ int vfs_wait_exit_status(int status);
 int vfs_wait_signaled(int status);
 int vfs_wait_signal(int status);
 
+// ---- starting a program ----
+enum { VFS_SPAWN_MAX_FDS = 16 };
+/// Starts `path` with `fds[i]` as its descriptor i and no other, in a process group of its own, with default signal
+/// handling, and killed when the calling *thread* ends. Returns the process id, or -1 with the errno of what failed,
+/// exec included.
+pid_t vfs_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, int fd_count);
+/// `environ`, which two modules declare.
+char **vfs_environment(void);
+
 #endif

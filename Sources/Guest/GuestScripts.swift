@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The shell code that runs in the guest as its process 1. POSIX sh, run by busybox's or Debian's.
+///
+/// Three stages. *Start* (`initramfs` or `kernelRoot`) makes /proc, /sys, /dev and /run, opens the control channel, says
+/// "hello" and receives *session*, which says "ready" and serves commands until the host says 0. Everything else, such as mounting the
+/// shares, is a command that the host sends.
+///
+/// The control channel carries lines. Guest: "hello", "ready", "exit STATUS", "fail TEXT". Host: a byte count on a line, then that
+/// many bytes of shell code; in a session the line is "COUNT pipes" or "COUNT terminal ROWS COLUMNS".
+package enum GuestScripts {
+    /// /init of the initramfs. The kernel hands it `guest_console` (virtio or tty) and `guest_root` (a tag, or nothing) as
+    /// environment, which is what it does with the words of its command line that it does not know.
+    package static let initramfs = """
+        #!/bin/busybox sh
+        export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=linux
+        export tool=/bin/busybox
+        $tool --install -s /bin
+        mount -t proc proc /proc
+        mount -t sysfs sys /sys
+        mount -t devtmpfs dev /dev 2>/dev/null
+        mount -t tmpfs -o mode=755 run /run
+        mount -t tmpfs tmp /tmp
+        while read -r module; do
+            insmod "/modules/$module" || echo "virtiofs vm: cannot load $module" >/dev/console
+        done </modules/order
+        \(port)
+        \(hello)
+        if [ -n "$guest_root" ]; then
+            if ! mount -t virtiofs "$guest_root" /root 2>/run/error; then
+                echo "fail $(cat /run/error)" >&3
+                poweroff -f
+            fi
+            mount -t tmpfs -o mode=755 run /root/run || echo "fail the root has no directory /run" >&3
+            cp -p /run/session /bin/busybox /root/run/
+            for directory in dev proc sys; do mount --move /$directory /root/$directory; done
+            export tool=/run/busybox
+            exec switch_root /root /run/busybox sh /run/session
+        fi
+        exec sh /run/session
+        """
+
+    /// For `init=/bin/sh -- -c "…"`: the kernel has mounted the share as its root by itself and there is no initramfs. Must
+    /// hold no double quote and stay short: a kernel command line has 2048 bytes.
+    package static let kernelRoot = [
+        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=linux tool=",
+        "mount -t proc proc /proc", "mount -t sysfs sys /sys", "mount -t devtmpfs dev /dev 2>/dev/null",
+        "mount -t tmpfs run /run",
+        port.split(separator: "\n").joined(separator: " "),
+        hello.split(separator: "\n").joined(separator: "; "),
+        "exec sh /run/session",
+    ].joined(separator: "; ")
+
+    /// Finds the device of a channel by name, waiting until the driver has made it. Written so that its lines can be
+    /// joined to one.
+    private static let port = """
+        port() {
+        if [ $guest_console = tty ]; then
+        case $1 in control) echo /dev/tty1;; input) echo /dev/tty2;; output) echo /dev/tty3;; errors) echo /dev/tty4;;
+        *) echo /dev/tty5;; esac;
+        elif [ $1 = terminal ]; then echo /dev/ttyS1;
+        else while :; do for p in /sys/class/virtio-ports/*; do
+        n=; read -r n <$p/name; if [ x$n = x$1 ]; then echo /dev/${p##*/}; return; fi;
+        done 2>/dev/null; $tool sleep 0.05; done; fi; }
+        """
+
+    /// Opens the control channel as descriptor 3 and receives the session.
+    private static let hello = """
+        control=$(port control)
+        exec 3<>$control
+        [ $guest_console = virtio ] || $tool stty raw -echo <&3
+        echo hello >&3
+        read -r length <&3
+        $tool dd bs=$length count=1 iflag=fullblock <&3 >/run/session 2>/dev/null
+        """
+
+    /// Serves commands. A command's input, output and errors pass through FIFOs and `dd`, which reads and writes
+    /// synchronously: when a dd has ended, its last byte has left the guest. The command is a session of its own, and what
+    /// is left of it when it ends is killed, or its open end of a FIFO would hold up the answer.
+    package static let session = """
+        \(port)
+        work=/run/guest
+        $tool mkdir -p $work
+        cd /
+        input=$(port input) output=$(port output) errors=$(port errors) terminal=$(port terminal)
+        if [ $guest_console = tty ]; then
+            # Kept open: a terminal forgets its mode when the last one closes it.
+            exec 6<>$input 7<>$output 8<>$errors
+            for device in $input $output $errors; do $tool stty raw -echo <$device; done  # before anything arrives
+        fi
+        $tool mkfifo $work/input $work/output $work/errors
+        $tool mkdir -p /dev/pts /dev/shm
+        mount -t devpts devpts /dev/pts
+        mount -t tmpfs shm /dev/shm
+        [ -e /dev/fd ] || $tool ln -s /proc/self/fd /dev/fd
+
+        # Input comes in counted pieces up to an empty one. All are taken even if the command has ended before.
+        feed() {
+            trap '' PIPE
+            exec 4<$input
+            while read -r count <&4 && [ "$count" -gt 0 ]; do
+                $tool dd bs=$count count=1 iflag=fullblock <&4 2>/dev/null
+            done
+        }
+
+        end_session() {  # the fourth field after the name, which may hold spaces, is the session
+            for file in /proc/[0-9]*/stat; do
+                read -r line <$file || continue
+                set -- ${line##*) }
+                [ "$4" != $leader ] || kill -9 ${line%% *}
+            done 2>/dev/null
+        }
+
+        run_piped() {
+            $tool dd bs=65536 <$work/output >$output 2>/dev/null 3<&- &
+            forward_output=$!
+            $tool dd bs=65536 <$work/errors >$errors 2>/dev/null 3<&- &
+            forward_errors=$!
+            feed >$work/input 3<&- &
+            feeder=$!
+            $tool setsid sh $work/script <$work/input >$work/output 2>$work/errors 3<&- 6<&- 7<&- 8<&- &
+            leader=$!
+            wait $leader
+            status=$?
+            end_session
+            wait $forward_output
+            wait $forward_errors
+        }
+
+        run_on_terminal() {
+            $tool stty sane rows $1 cols $2 <$terminal
+            $tool setsid -c sh $work/script <$terminal >$terminal 2>&1 3<&- &
+            leader=$!
+            wait $leader
+            status=$?
+            feeder=
+            end_session
+        }
+
+        echo ready >&3
+        while read -r length mode rows columns <&3 && [ "$length" -gt 0 ]; do
+            $tool dd bs=$length count=1 iflag=fullblock <&3 >$work/script 2>/dev/null
+            if [ "$mode" = terminal ]; then run_on_terminal $rows $columns; else run_piped; fi
+            echo "exit $status" >&3
+            [ -z "$feeder" ] || wait $feeder
+        done
+        sync
+        $tool poweroff -f || echo o >/proc/sysrq-trigger
+        while :; do $tool sleep 1; done
+        """
+
+    /// `text` as one word of sh.
+    package static func quoted(_ text: String) -> String {
+        "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The byte channels between us and a guest; each is a socket pair whose far end its machine inherits.
+package enum Channel: Int32, CaseIterable, Sendable {
+    /// The kernel's console, only read.
+    case log
+    /// Lines of GuestScripts' protocol.
+    case control
+    case input
+    case output
+    case errors
+    /// A terminal for an interactive shell.
+    case terminal
+
+    /// Its number in the machine's process, after the three standard descriptors.
+    package var descriptor: Int32 { 3 + rawValue }
+}
+
+/// The command line of a machine.
+package struct MachineCommand: Equatable, Sendable {
+    package var program: String
+    package var arguments: [String]
+    /// What runs the guest's instructions, for people.
+    package var summary: String
+}
+
+/// Builds QEMU's command line; pure.
+package struct QemuCommand {
+    package let configuration: GuestConfiguration
+    package let program: String
+    package let kernel: String
+    /// Nil: the kernel mounts its root itself.
+    package let initramfs: String?
+    package let useKVM: Bool
+
+    package init(
+        configuration: GuestConfiguration, program: String, kernel: String, initramfs: String?, useKVM: Bool
+    ) {
+        self.configuration = configuration
+        self.program = program
+        self.kernel = kernel
+        self.initramfs = initramfs
+        self.useKVM = useKVM
+    }
+
+    package var command: MachineCommand {
+        var arguments = [
+            "-machine", "q35,memory-backend=mem",
+            "-accel", useKVM ? "kvm" : "tcg",
+            "-cpu", useKVM ? "host" : "max",
+            "-smp", "\(configuration.processors)",
+            "-m", "\(configuration.memoryMebibytes)M",
+            // vhost-user needs memory that another process can map.
+            "-object", "memory-backend-memfd,id=mem,size=\(configuration.memoryMebibytes)M,share=on",
+            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+            "-kernel", kernel,
+        ]
+        if let initramfs { arguments += ["-initrd", initramfs] }
+        arguments += ["-append", KernelCommandLine(configuration, console: "ttyS0", channels: "virtio").text]
+        for channel in Channel.allCases {
+            arguments += ["-chardev", "socket,id=\(channel),fd=\(channel.descriptor)"]
+        }
+        arguments += [
+            "-serial", "chardev:log", "-serial", "chardev:terminal", "-device", "virtio-serial-pci",
+        ]
+        for channel: Channel in [.control, .input, .output, .errors] {
+            arguments += ["-device", "virtserialport,chardev=\(channel),name=\(channel)"]
+        }
+        for (index, share) in configuration.shares.enumerated() {
+            arguments += [
+                "-chardev", "socket,id=share\(index),path=\(escaped(share.socketPath))",
+                "-device",
+                "vhost-user-fs-pci,chardev=share\(index),tag=\(escaped(share.tag)),queue-size=\(share.queueSize),"
+                    + "num-request-queues=\(share.requestQueues)",
+            ]
+        }
+        return MachineCommand(
+            program: program, arguments: arguments + configuration.machineArguments,
+            summary: useKVM ? "QEMU with KVM" : "QEMU with TCG, as KVM runs no guest here or is not wanted")
+    }
+
+    /// QEMU ends an option's value at a comma unless it is doubled.
+    private func escaped(_ text: String) -> String {
+        text.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,")
+    }
+}
+
+/// The words for the guest's kernel.
+struct KernelCommandLine {
+    let text: String
+
+    /// - Parameters:
+    ///   - console: the device of the kernel's log.
+    ///   - channels: `guest_console` of GuestScripts.
+    init(_ configuration: GuestConfiguration, console: String, channels: String) {
+        var words = ["console=\(console)", "panic=-1", "guest_console=\(channels)"]
+        switch configuration.root {
+        case .initramfs: break
+        case .share(let tag): words.append("guest_root=\(tag)")
+        case .kernelMounted(let tag): words += ["root=\(tag)", "rootfstype=virtiofs", "rw", "init=/bin/sh"]
+        }
+        words += configuration.kernelArguments
+        if case .kernelMounted = configuration.root {
+            words += ["--", "-c", "\"\(GuestScripts.kernelRoot)\""]
+        }
+        text = words.joined(separator: " ")
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import Glibc
+import Guest
+import HostOS
+
+/// One run of `virtiofs vm`: daemons, guest, command, end.
+struct VMSession {
+    private let options: VM
+
+    init(_ options: VM) { self.options = options }
+
+    /// The exit status for our caller.
+    func run() -> Int32 {
+        // Before any thread is made, so that every thread has them blocked and only the signalfd sees them.
+        guard let signals = try? SignalDescriptor(collecting: [SIGINT, SIGTERM, SIGHUP, SIGQUIT]) else {
+            return 125
+        }
+        ignoreBrokenPipes()
+        do throws(GuestError) {
+            return try run(stop: signals.descriptor.rawValue)
+        } catch {
+            switch error {
+            case .stopped: return 128 + (signals.next() ?? SIGTERM)
+            case .timedOut:
+                say("\(error)")
+                return 124
+            case .startup, .died:
+                say("\(error)")
+                return 125
+            }
+        }
+    }
+
+    private func run(stop: Int32) throws(GuestError) -> Int32 {
+        let deadline = Deadline(milliseconds: options.timeout.map { $0.multipliedClamping(by: 1000) } ?? -1)
+        let daemons = try startDaemons()
+        var configuration = try configuration(daemons)
+        configuration.stopDescriptor = stop
+        do throws(GuestError) {
+            if options.timeout != nil {
+                let limit = configuration.bootTimeoutMilliseconds
+                configuration.bootTimeoutMilliseconds = min(limit, deadline.remainingMilliseconds)
+            }
+            let guest = try GuestMachine(booting: configuration)
+            say("the guest runs by \(guest.summary)")
+            let status = try execute(in: guest, deadline)
+            guest.shutDown()
+            return status
+        } catch {
+            if options.timeout != nil && deadline.hasPassed, case .died = error { throw .timedOut }
+            for daemon in daemons where daemon.process.end != nil {
+                say("the daemon of \(daemon.configuration.tag) has ended: \(daemon.messageText)")
+            }
+            throw error
+        }
+    }
+
+    private func execute(in guest: GuestMachine, _ deadline: Deadline) throws(GuestError) -> Int32 {
+        let interactive = options.command.isEmpty && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
+        var command =
+            options.command.isEmpty
+            ? GuestCommand("exec sh") : GuestCommand(arguments: options.command)
+        command.input = .descriptor(STDIN_FILENO)
+        command.output = .descriptor(STDOUT_FILENO)
+        command.errors = .descriptor(STDERR_FILENO)
+        command.timeoutMilliseconds = deadline.remainingMilliseconds
+        guard interactive else { return try guest.execute(command).exitStatus }
+        let terminal = RawTerminal(STDIN_FILENO)
+        defer { terminal.restore() }
+        return try guest.executeOnTerminal(command, rows: terminal.rows, columns: terminal.columns).exitStatus
+    }
+
+    private func startDaemons() throws(GuestError) -> [DaemonProcess] {
+        var daemons: [DaemonProcess] = []
+        let all = options.shares.map { ($0, false) } + options.readOnlyShares.map { ($0, true) }
+        for (share, readOnly) in all {
+            var daemon = DaemonConfiguration(tag: share.tag, directory: share.directory)
+            daemon.readOnly = readOnly
+            daemon.program = options.daemon
+            daemon.cache = options.cache
+            daemon.requestQueues = options.numRequestQueues
+            daemon.options = options.daemonOption
+            daemon.verbose = options.verbose
+            do throws(StartupError) {
+                try ShareTag.check(share.tag)
+                daemons.append(try DaemonProcess(daemon, for: options.machine))
+            } catch { throw .startup(error) }
+        }
+        return daemons
+    }
+
+    private func configuration(_ daemons: [DaemonProcess]) throws(GuestError) -> GuestConfiguration {
+        var configuration = GuestConfiguration()
+        configuration.machine = options.machine
+        configuration.program = options.qemu
+        configuration.kernel = options.kernel
+        configuration.modules = options.modules
+        configuration.memoryMebibytes = options.memory.mebibytes
+        configuration.processors = options.cpus
+        configuration.accelerator = options.accel
+        configuration.shares = daemons.map(\.share)
+        configuration.kernelArguments = options.append
+        configuration.machineArguments = options.machineOption
+        configuration.verbose = options.verbose
+        if let tag = options.root {
+            configuration.root = options.kernelMountsRoot ? .kernelMounted(tag: tag) : .share(tag: tag)
+        }
+        return configuration
+    }
+
+    private func say(_ text: String) {
+        _ = try? Files.writeAll(STDERR_FILENO, Array("virtiofs vm: \(text)\n".utf8))
+    }
+}
+
+extension Int32 {
+    fileprivate func multipliedClamping(by factor: Int32) -> Int32 {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? .max : product
+    }
+}
