@@ -11,7 +11,7 @@ import CLinux
 /// Values are in host byte order, which is virtio's little-endian order on every machine this project builds for.
 @safe package struct SharedArea: @unchecked Sendable {
     // SAFETY: @unchecked because of the pointer only; every access through it is atomic or an opaque copy.
-    @usableFromInline let base: UnsafeMutableRawPointer
+    private let base: UnsafeMutableRawPointer
     /// Length in bytes.
     package let byteCount: Int
 
@@ -27,39 +27,39 @@ import CLinux
         unsafe SharedArea(base: at(offset, width: count), byteCount: count)
     }
 
-    @inlinable @inline(__always)
-    package func at(_ offset: Int, width: Int) -> UnsafeMutableRawPointer {
+    /// `offset`, checked to have `width` bytes of the area behind it.
+    private func at(_ offset: Int, width: Int) -> UnsafeMutableRawPointer {
         precondition(offset >= 0 && width >= 0 && offset <= byteCount &- width, "outside a shared area")
         return unsafe base + offset
     }
 
-    @inlinable package func loadAcquire16(_ offset: Int) -> UInt16 {
+    package func loadAcquire16(_ offset: Int) -> UInt16 {
         unsafe vfs_load_acquire16(at(offset, width: 2))
     }
-    @inlinable package func loadRelaxed16(_ offset: Int) -> UInt16 {
+    package func loadRelaxed16(_ offset: Int) -> UInt16 {
         unsafe vfs_load_relaxed16(at(offset, width: 2))
     }
-    @inlinable package func loadRelaxed32(_ offset: Int) -> UInt32 {
+    package func loadRelaxed32(_ offset: Int) -> UInt32 {
         unsafe vfs_load_relaxed32(at(offset, width: 4))
     }
-    @inlinable package func loadRelaxed64(_ offset: Int) -> UInt64 {
+    package func loadRelaxed64(_ offset: Int) -> UInt64 {
         unsafe vfs_load_relaxed64(at(offset, width: 8))
     }
-    @inlinable package func storeRelease16(_ offset: Int, _ value: UInt16) {
+    package func storeRelease16(_ offset: Int, _ value: UInt16) {
         unsafe vfs_store_release16(at(offset, width: 2), value)
     }
-    @inlinable package func storeRelaxed16(_ offset: Int, _ value: UInt16) {
+    package func storeRelaxed16(_ offset: Int, _ value: UInt16) {
         unsafe vfs_store_relaxed16(at(offset, width: 2), value)
     }
-    @inlinable package func storeRelaxed32(_ offset: Int, _ value: UInt32) {
+    package func storeRelaxed32(_ offset: Int, _ value: UInt32) {
         unsafe vfs_store_relaxed32(at(offset, width: 4), value)
     }
-    @inlinable package func storeRelaxed64(_ offset: Int, _ value: UInt64) {
+    package func storeRelaxed64(_ offset: Int, _ value: UInt64) {
         unsafe vfs_store_relaxed64(at(offset, width: 8), value)
     }
 
     /// A full memory fence: no access moves across it, not even a load before an earlier store.
-    @inlinable package static func fence() { vfs_fence() }
+    package static func fence() { vfs_fence() }
 
     /// Writes zeros over the whole area; the other party must not be using it yet.
     package func zero() {
