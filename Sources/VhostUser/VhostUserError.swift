@@ -52,3 +52,28 @@ package enum VhostUserError: Error, Equatable, Sendable {
         }
     }
 }
+
+extension VhostUserError: CustomStringConvertible {
+    /// The reason as a log line's last part.
+    package var description: String {
+        switch self {
+        case .disconnected: "the peer has disconnected"
+        case .truncatedMessage: "the peer disconnected inside a message"
+        case .timedOut: "the peer kept us waiting for a message"
+        case .wrongVersion(let flags):
+            "message flags 0x\(String(flags, radix: 16)) have another version than 1"
+        case .payloadTooLarge(let size): "a message of \(size) bytes"
+        case .tooManyDescriptors: "more than \(MemoryTable.maximumCount) descriptors in a message"
+        case .unexpectedMessage(let request, let flags):
+            "unexpected message \(request) with flags 0x\(String(flags, radix: 16))"
+        case .system(let error): "the socket failed with error \(error.rawValue)"
+        case .payloadSize(let size): "a payload of \(size) bytes"
+        case .descriptorCount(let count): "a message with \(count) descriptors"
+        case .invalidValue: "a field with a forbidden value"
+        case .ringOutOfRange(let ring): "no ring \(ring)"
+        case .notOffered(let request): "request \(request) is not offered"
+        case .refused(let error): "failed with error \(error.rawValue)"
+        case .negativeReply(let code): "the peer refused with code \(code)"
+        }
+    }
+}
