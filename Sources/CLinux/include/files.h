@@ -16,6 +16,8 @@ static inline int vfs_chown_fd(int fd, uid_t uid, gid_t gid) {
 }
 static inline int vfs_access_fd(int fd, int mode) { return faccessat(fd, "", mode, AT_EMPTY_PATH | AT_EACCESS); }
 // glibc refuses AT_EMPTY_PATH with times on some versions: utimensat(2) itself takes it since Linux 5.8.
+static const long VFS_UTIME_NOW = UTIME_NOW;
+static const long VFS_UTIME_OMIT = UTIME_OMIT;
 int vfs_utimens_fd(int fd, const struct timespec times[2]);
 
 // `handle` is a struct file_handle followed by handle_bytes bytes, whose flexible array Swift cannot see.

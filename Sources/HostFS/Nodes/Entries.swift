@@ -28,17 +28,17 @@ extension HostFS {
     ) throws(Errno) -> EntryOut {
         var status = try unsafe FileStatus(parentDescriptor, cString)
         let node = try unsafe reference(&status, .name(directory: parentDescriptor, cString))
-        return try makeEntry(node, status, parent: parent)
+        return makeEntry(node, status, parent: parent)
     }
 
     /// The entry of an object below `parent` that is open as `opened`; counts one lookup.
     func entry(parent: NodeID, opened: Int32) throws(Errno) -> EntryOut {
         var status = try FileStatus(of: opened)
         let node = try reference(&status, .opened(opened))
-        return try makeEntry(node, status, parent: parent)
+        return makeEntry(node, status, parent: parent)
     }
 
-    private func makeEntry(_ node: NodeID, _ status: FileStatus, parent: NodeID) throws(Errno) -> EntryOut {
+    func makeEntry(_ node: NodeID, _ status: FileStatus, parent: NodeID) -> EntryOut {
         var entry = EntryOut()
         entry.nodeID = node.rawValue
         entry.entryValid = options.entryValidity.seconds

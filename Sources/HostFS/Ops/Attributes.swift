@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import FuseServer
+import FuseWire
+import Glibc
+import HostOS
+import StateArena
+
+extension HostFS {
+    package func getattr(_ caller: Caller, nodeID: NodeID, handle: HandleID?) throws(Errno) -> AttrOut {
+        enterDaemon()
+        return makeAttributes(try status(nodeID, handle))
+    }
+
+    package func statx(
+        _ caller: Caller, nodeID: NodeID, handle: HandleID?, _ arguments: StatxIn
+    ) throws(Errno) -> StatxOut {
+        enterDaemon()
+        let sync = Int32(truncatingIfNeeded: arguments.flags) & AT_STATX_SYNC_TYPE
+        var reply = StatxOut()
+        reply.attrValid = options.attributeValidity.seconds
+        reply.attrValidNsec = options.attributeValidity.nanoseconds
+        reply.stat = StatxAttributes(try status(nodeID, handle, flags: sync))
+        return reply
+    }
+
+    /// Of the open file where there is one, so that what was unlinked can still be asked about.
+    private func status(_ node: NodeID, _ handle: HandleID?, flags: Int32 = 0) throws(Errno) -> FileStatus {
+        if let handle {
+            return try FileStatus(of: try hold(handle.rawValue, of: node, kind: nil).descriptor, flags: flags)
+        }
+        return try FileStatus(of: try descriptor(of: node), flags: flags)
+    }
+
+    private func makeAttributes(_ status: FileStatus) -> AttrOut {
+        var reply = AttrOut()
+        reply.attrValid = options.attributeValidity.seconds
+        reply.attrValidNsec = options.attributeValidity.nanoseconds
+        reply.attributes = Attributes(status)
+        return reply
+    }
+
+    /// access(2) as the caller. Linux guests check permissions themselves and never ask.
+    package func access(_ caller: Caller, nodeID: NodeID, mask: UInt32) throws(Errno) {
+        guard mask & ~UInt32(R_OK | W_OK | X_OK) == 0 else { throw .EINVAL }
+        if isReadOnly, mask & UInt32(W_OK) != 0 { throw .EROFS }
+        let number = try descriptor(of: nodeID)
+        try enter(caller)
+        _ = try systemCall { vfs_access_fd(number, Int32(mask)) }
+    }
+
+    /// Owner before mode, because a new owner clears the set-id bits that the mode may set; times last, because all else
+    /// changes them.
+    package func setattr(_ caller: Caller, nodeID: NodeID, _ arguments: SetAttrIn) throws(Errno) -> AttrOut {
+        try requireWritable()
+        enterDaemon()
+        let valid = arguments.valid
+        let handle =
+            valid & SetAttrValid.handle == 0
+            ? nil : try hold(arguments.handle, of: nodeID, kind: nil)
+        let number = if let handle { handle.descriptor } else { try descriptor(of: nodeID) }
+
+        if valid & (SetAttrValid.uid | SetAttrValid.gid) != 0 { try changeOwner(number, arguments) }
+        if valid & SetAttrValid.mode != 0 {
+            _ = try systemCall {
+                unsafe fchmodat(AT_FDCWD, processName(of: number), arguments.mode & 0o7777, 0)
+            }
+        }
+        if valid & SetAttrValid.size != 0 { try changeSize(nodeID, handle, arguments) }
+        if valid & (SetAttrValid.atime | SetAttrValid.mtime) != 0 { try changeTimes(number, arguments) }
+        return makeAttributes(try FileStatus(of: number))
+    }
+
+    private func changeOwner(_ number: Int32, _ arguments: SetAttrIn) throws(Errno) {
+        let unchanged = UInt32.max  // to chown(2) as well, so a guest cannot mean it as an id
+        let uid = arguments.valid & SetAttrValid.uid == 0 ? unchanged : arguments.uid
+        let gid = arguments.valid & SetAttrValid.gid == 0 ? unchanged : arguments.gid
+        if arguments.valid & SetAttrValid.uid != 0, uid == unchanged { throw .EINVAL }
+        if arguments.valid & SetAttrValid.gid != 0, gid == unchanged { throw .EINVAL }
+        _ = try systemCall { vfs_chown_fd(number, uid, gid) }
+    }
+
+    private func changeSize(_ node: NodeID, _ handle: HandleRecord?, _ arguments: SetAttrIn) throws(Errno) {
+        guard let size = Int(exactly: arguments.size) else { throw .EFBIG }
+        let losesSetID = arguments.valid & SetAttrValid.killSuidGid != 0
+        if let handle, handle.openFlags & UInt32(O_ACCMODE) != UInt32(O_RDONLY) {
+            enterDaemon(losingSetID: losesSetID)
+            let number = handle.descriptor
+            _ = try systemCall { ftruncate(number, size) }
+        } else {
+            let file = try reopen(node, flags: O_WRONLY)
+            enterDaemon(losingSetID: losesSetID)
+            let number = file.rawValue
+            _ = try systemCall { ftruncate(number, size) }
+        }
+        enterDaemon()
+    }
+
+    private func changeTimes(_ number: Int32, _ arguments: SetAttrIn) throws(Errno) {
+        let valid = arguments.valid
+        let atime = try time(
+            arguments.atime, arguments.atimensec, set: valid & SetAttrValid.atime != 0,
+            now: valid & SetAttrValid.atimeNow != 0)
+        let mtime = try time(
+            arguments.mtime, arguments.mtimensec, set: valid & SetAttrValid.mtime != 0,
+            now: valid & SetAttrValid.mtimeNow != 0)
+        var times = (atime, mtime)
+        _ = try systemCall {
+            unsafe withUnsafePointer(to: &times) {
+                unsafe $0.withMemoryRebound(to: timespec.self, capacity: 2) {
+                    unsafe vfs_utimens_fd(number, $0)
+                }
+            }
+        }
+    }
+
+    /// What utimensat(2) is told of one time stamp.
+    private func time(_ seconds: UInt64, _ nanoseconds: UInt32, set: Bool, now: Bool) throws(Errno)
+        -> timespec
+    {
+        guard set else { return timespec(tv_sec: 0, tv_nsec: VFS_UTIME_OMIT) }
+        if now { return timespec(tv_sec: 0, tv_nsec: VFS_UTIME_NOW) }
+        guard nanoseconds < 1_000_000_000 else { throw .EINVAL }
+        return timespec(tv_sec: Int(truncatingIfNeeded: seconds), tv_nsec: Int(nanoseconds))
+    }
+}
