@@ -3,6 +3,7 @@ import Errors
 import FuseServer
 import GuestMemory
 import HostOS
+import StateArena
 import VhostUser
 import Virtqueue
 
@@ -13,6 +14,7 @@ package final class Device: BackendDelegate {
     private let configuration: DeviceConfiguration
     private let share: any FileSystemShare
     private let session: FuseSession
+    private let arena: StateArena
     private let memory: MemoryPublication
     private let workers: [QueueWorker]
     private var rings: [RingState]
@@ -22,18 +24,25 @@ package final class Device: BackendDelegate {
     private var guestMayHaveState = false
 
     /// Starts one worker a queue; they sleep until a front-end sets their rings up.
+    ///
+    /// - Parameter arena: keeps the session's and the queues' records; has room for all queues.
     package init(
-        configuration: DeviceConfiguration, share: any FileSystemShare, session: FuseSession
+        configuration: DeviceConfiguration, share: any FileSystemShare, arena: StateArena
     ) throws(Errno) {
         self.configuration = configuration
         self.share = share
+        // SAFETY: the record is FuseSession's alone, and the device keeps the arena.
+        let session = unsafe FuseSession(record: UnsafeMutableRawPointer(arena.session))
         self.session = session
+        self.arena = arena
         let memory = MemoryPublication(try GuestMemory())
         self.memory = memory
         var workers: [QueueWorker] = []
         for index in 0...configuration.requestQueueCount {
+            guard let record = QueueRecord(arena, index: index) else { throw .EINVAL }
             workers.append(
-                try QueueWorker(index: index, memory: memory, session: session, share: share))
+                try QueueWorker(
+                    index: index, memory: memory, session: session, share: share, record: record))
         }
         self.workers = workers
         rings = Array(repeating: RingState(), count: workers.count)

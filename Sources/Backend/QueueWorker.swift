@@ -2,6 +2,7 @@
 import Errors
 import FuseServer
 import HostOS
+import StateArena
 import Synchronization
 
 /// One queue's thread, as the control thread sees it: told to start and to stop, never touched otherwise.
@@ -37,14 +38,16 @@ final class QueueWorker: Sendable {
 
     /// Starts the thread and waits until its file system is ready.
     init(
-        index: Int, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare
+        index: Int, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare,
+        record: QueueRecord
     ) throws(Errno) {
         self.index = index
         wake = try EventFD()
         acknowledged = try EventFD()
         let name = index == 0 ? "hiprio" : "requests.\(index - 1)"
         let thread = try Thread(name: name) { [self] in
-            RequestLoop.run(worker: self, memory: memory, session: session, share: share)
+            RequestLoop.run(
+                worker: self, memory: memory, session: session, share: share, record: record)
         }
         self.thread.withLock { $0 = thread }
         waitForAcknowledgement()

@@ -4,6 +4,7 @@ import FuseServer
 import FuseWire
 import GuestMemory
 import HostOS
+import StateArena
 import Virtqueue
 
 /// A worker's life: wait for the kick, drain the ring, answer every request, notify once, sleep.
@@ -14,6 +15,7 @@ import Virtqueue
     private let publication: MemoryPublication
     private let share: any FileSystemShare
     private let server: FuseServer
+    private let record: QueueRecord
     private let chain = Chain()
     /// Private copies: the request's header and arguments, and the reply while it is built.
     private let request: UnsafeMutableRawBufferPointer
@@ -34,7 +36,8 @@ import Virtqueue
 
     /// The thread's body.
     static func run(
-        worker: QueueWorker, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare
+        worker: QueueWorker, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare,
+        record: QueueRecord
     ) {
         let fileSystem: any FileSystem
         do throws(Errno) {
@@ -44,18 +47,20 @@ import Virtqueue
             return
         }
         let loop = RequestLoop(
-            worker: worker, memory: memory, session: session, share: share, fileSystem: fileSystem)
+            worker: worker, memory: memory, session: session, share: share, record: record,
+            fileSystem: fileSystem)
         worker.acknowledge()
         loop.run()
     }
 
     private init(
         worker: QueueWorker, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare,
-        fileSystem: any FileSystem
+        record: QueueRecord, fileSystem: any FileSystem
     ) {
         self.worker = worker
         publication = memory
         self.share = share
+        self.record = record
         server = FuseServer(fileSystem: fileSystem, session: session)
         unsafe request = .allocate(byteCount: FuseServer.maximumInlineByteCount, alignment: 16)
         unsafe reply = .allocate(byteCount: FuseServer.replyScratchByteCount, alignment: 16)
@@ -120,6 +125,10 @@ import Virtqueue
         do throws(Errno) {
             let layout = try setup.layout(in: memory)
             queue = DeviceQueue(layout: layout, nextAvailable: setup.base, features: setup.features)
+            record.start(
+                descriptorTable: setup.addresses.descriptorTable,
+                availableRing: setup.addresses.availableRing,
+                usedRing: setup.addresses.usedRing, size: setup.size, nextAvailable: setup.base)
         } catch {
             Log.error("queue \(worker.index): the ring does not lie in guest memory: \(describe(error))")
             signalError()
@@ -137,6 +146,7 @@ import Virtqueue
             nextAvailable = queue.nextAvailable
             self.queue = nil
         }
+        record.stop()
         setup = nil
         worker.acknowledge(nextAvailable: nextAvailable)
     }
@@ -149,8 +159,7 @@ import Virtqueue
             guard let queue else { continue }
             let written = item.request.write(
                 FuseServer.headerOnlyReply(to: item.request.unique, error: item.error))
-            queue.push(head: item.request.head, written: UInt32(truncatingIfNeeded: written))
-            unannounced += 1
+            push(queue, item.request.head, written: written)
         }
         if let queue { announce(queue) }
     }
@@ -165,6 +174,7 @@ import Virtqueue
             // A guest that keeps the ring full must not keep the notifications from itself.
             var budget = queue.size
             while budget > 0, !worker.needsAttention, try queue.pop(into: chain, memory: memory) {
+                record.took(chain.head, nextAvailable: queue.nextAvailable)
                 serve(queue)
                 budget -= 1
             }
@@ -207,9 +217,9 @@ import Virtqueue
         case .reply(let scratchByteCount, let directByteCount):
             let copied = unsafe chain.copyToWritable(
                 UnsafeRawBufferPointer(rebasing: reply[..<scratchByteCount]), at: 0)
-            push(queue, written: copied + directByteCount)
+            push(queue, chain.head, written: copied + directByteCount)
         case .noReply:
-            push(queue, written: 0)
+            push(queue, chain.head, written: 0)
         case .deferred:
             break
         }
@@ -232,8 +242,9 @@ import Virtqueue
         }
     }
 
-    private func push(_ queue: DeviceQueue, written: Int) {
-        queue.push(head: chain.head, written: UInt32(truncatingIfNeeded: written))
+    private func push(_ queue: DeviceQueue, _ head: UInt16, written: Int) {
+        queue.push(head: head, written: UInt32(truncatingIfNeeded: written))
+        record.completed(head)
         unannounced += 1
     }
 

@@ -140,6 +140,20 @@ _Static_assert(VFS_HANDLE_BYTES + offsetof(struct vfs_inode, handle) == sizeof(s
 
 // ---- atomic accessors ----
 
+// Heads are below VFS_QUEUE_MAX_SIZE, a power of two; the mask keeps any other one inside the array.
+static inline uint64_t vfs_queue_mark(const struct vfs_queue *q, uint16_t head) {
+    return __atomic_load_n(&q->in_flight[head & (VFS_QUEUE_MAX_SIZE - 1)], __ATOMIC_ACQUIRE);
+}
+static inline void vfs_queue_set_mark(struct vfs_queue *q, uint16_t head, uint64_t sequence) {
+    __atomic_store_n(&q->in_flight[head & (VFS_QUEUE_MAX_SIZE - 1)], sequence, __ATOMIC_RELEASE);
+}
+static inline void vfs_queue_set_next_available(struct vfs_queue *q, uint16_t v) {
+    __atomic_store_n(&q->next_available, v, __ATOMIC_RELEASE);
+}
+static inline void vfs_queue_set_size(struct vfs_queue *q, uint32_t v) {
+    __atomic_store_n(&q->size, v, __ATOMIC_RELEASE);
+}
+
 static inline uint32_t vfs_slot_state(const struct vfs_slot *s) { return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE); }
 static inline void vfs_slot_set_state(struct vfs_slot *s, uint32_t v) { __atomic_store_n(&s->state, v, __ATOMIC_RELEASE); }
 static inline uint32_t vfs_slot_generation(const struct vfs_slot *s) {
