@@ -6,7 +6,7 @@ import HostOS
 struct DaemonOptions: Sendable {
     enum Socket: Sendable, Equatable {
         /// Make a socket here; `group` may connect too.
-        case path([UInt8], group: String?)
+        case path(String, group: String?)
         /// An inherited descriptor that listens already.
         case listening(Int32)
     }

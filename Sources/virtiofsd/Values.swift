@@ -72,17 +72,14 @@ func parseTag(_ value: String) throws(StartupError) -> [UInt8] {
     return tag
 }
 
-/// A path for bind(2): it must fit `sun_path` with its NUL.
-func parseSocketPath(_ value: String, spelled: String) throws(StartupError) -> [UInt8] {
+/// The path of a socket of ours.
+func parseSocketPath(_ value: String, spelled: String) throws(StartupError) -> String {
     let path = ArgumentText.decode(value)
-    guard !path.isEmpty, path.count <= 107 else {
+    guard !path.isEmpty, let text = String(validating: path, as: UTF8.self) else {
         throw StartupError(
             operation: "use", subject: spelled,
-            reason: path.isEmpty
-                ? "the path is empty" : "the path has \(path.count) bytes, a socket's has at most 107",
-            hint: path.isEmpty
-                ? "give a path" : "use a shorter path, or start in its directory and give it relative to that"
-        )
+            reason: path.isEmpty ? "the path is empty" : "the path is not UTF-8",
+            hint: "give another path")
     }
-    return path
+    return text
 }
