@@ -133,11 +133,27 @@ package final class RequestQueue {
         guard message.bytes.count <= capacity.request, message.replyByteCount <= capacity.reply else {
             throw .E2BIG
         }
-        guard let number = freeSlots.last else { throw .EAGAIN }
-        let slot = slots[number]
+        guard let slot = freeSlots.last.map({ slots[$0] }) else { throw .EAGAIN }
         try ram.write(message.bytes.span, at: slot.request)
+        var readable: [GuestBuffer] = []
+        var writable: [GuestBuffer] = []
+        framing.append(
+            base: slot.request, headerByteCount: 40, dataOffset: message.dataOffset,
+            byteCount: message.bytes.count, to: &readable)
+        framing.append(
+            base: slot.reply, headerByteCount: 16, dataOffset: message.replyDataOffset,
+            byteCount: message.replyByteCount, to: &writable)
+        return try enqueue(readable: readable, writable: writable)
+    }
+
+    /// Makes a chain of any memory available to the device without a kick. Where the reply lies is the caller's matter:
+    /// what `wait` copies is the start of the slot.
+    package func enqueue(readable: [GuestBuffer], writable: [GuestBuffer]) throws(Errno) -> Ticket {
+        guard let number = freeSlots.last else { throw .EAGAIN }
         let indirect = usesIndirect && features.contains(.indirectDescriptors)
-        let head = try add(message, to: slot, indirect: indirect)
+        let head = try ring.add(
+            readable: readable.span, writable: writable.span,
+            indirectTable: indirect ? slots[number].table : nil)
         ring.publish()
         freeSlots.removeLast()
         serial += 1
@@ -145,20 +161,6 @@ package final class RequestQueue {
         slots[number].serial = serial
         slotOfHead[Int(head)] = number
         return Ticket(slot: number, serial: serial)
-    }
-
-    private func add(_ message: RequestMessage, to slot: Slot, indirect: Bool) throws(Errno) -> UInt16 {
-        var readable: [GuestBuffer] = []
-        var writable: [GuestBuffer] = []
-        framing.append(
-            base: slot.request, headerByteCount: 40, dataOffset: message.dataOffset,
-            byteCount: message.bytes.count,
-            to: &readable)
-        framing.append(
-            base: slot.reply, headerByteCount: 16, dataOffset: message.replyDataOffset,
-            byteCount: message.replyByteCount, to: &writable)
-        return try ring.add(
-            readable: readable.span, writable: writable.span, indirectTable: indirect ? slot.table : nil)
     }
 
     /// Kicks the device if it wants to know of what was enqueued.
