@@ -51,6 +51,9 @@
 #include "atomics.h"
 #include "files.h"
 #include "shared.h"
+#include "interrupt.h"
+#include "constants.h"
+#include "labels.h"
 
 // ---- system calls without a wrapper, or whose wrapper acts on every thread of the process ----
 
