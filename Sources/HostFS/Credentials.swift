@@ -55,6 +55,9 @@ final class Credentials {
         uid == daemonUID && gid == daemonGID && group == nil && effectiveNow == effective
     }
 
+    /// Whether what the thread writes or cuts keeps set-user-id and set-group-id bits.
+    var keepsSetID: Bool { effectiveNow & Capability.fileSetID != 0 }
+
     /// The daemon itself: everything that makes no object, because the guest has checked permissions.
     func enterDaemon() {
         if !isDaemon { become(daemonUID, daemonGID, nil, effective) }

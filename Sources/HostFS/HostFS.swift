@@ -11,7 +11,7 @@ import StateArena
 ///
 /// Made and used by one thread. The thread's working directory becomes /proc/self/fd, so that calls which take only a
 /// path reach a descriptor by its number.
-@safe package final class HostFS {
+@safe package final class HostFS: FileSystem {
     package let share: Share
     let credentials: Credentials
     let pins: PinSet

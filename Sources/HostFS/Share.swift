@@ -9,7 +9,7 @@ import StateArena
 import Synchronization
 
 /// One shared directory: what its workers have in common. Every method may be called by any thread.
-package final class Share: Sendable {
+package final class Share: FileSystemShare {
     package let options: ShareOptions
     /// What the guest knows and has open.
     package let arena: StateArena
@@ -22,6 +22,9 @@ package final class Share: Sendable {
     let retired: RetiredList
     /// READDIR of one directory at a time: the descriptor has one position. By handle slot.
     let directoryLocks: [DirectoryLock]
+    /// POSIX locks of the guest's processes, and who waits for a lock.
+    let lockOwners: LockOwners
+    let lockWaiters: LockWaiters
     /// O_PATH of /proc/self/fd, through which what is open is opened again.
     let processDescriptors: OwnedDescriptor
     /// Whether inodes are referred to by file handle, where their file system has them.
@@ -48,6 +51,8 @@ package final class Share: Sendable {
         quota = try DescriptorQuota(besides: options.hotDescriptors)
         board = try PinBoard()
         retired = RetiredList()
+        lockOwners = LockOwners()
+        lockWaiters = try LockWaiters()
         directoryLocks = (0..<64).map { _ in DirectoryLock() }
         if usesFileHandles { _ = mounts.add(status.mount, readable) }
         // The first record of an empty table is slot 1 with generation 0: FUSE_ROOT_ID.
@@ -58,6 +63,8 @@ package final class Share: Sendable {
 
     /// The file system for one more worker. Called on that worker's thread: credentials and umask belong to threads.
     package func makeWorker() throws(Errno) -> HostFS { try HostFS(self) }
+
+    package func makeFileSystem() throws(Errno) -> any FileSystem { try makeWorker() }
 
     /// The FUSE_INIT flags in force.
     var negotiated: UInt64 {
@@ -70,8 +77,13 @@ package final class Share: Sendable {
             + (MemoryLayout<vfs_session>.offset(of: \.file_system_flags) ?? 0)
     }
 
+    /// Ends every wait for a lock with EINTR; returns when each has been asked to.
+    package func cancelWaiters() { lockWaiters.cancelAll() }
+
     /// The guest is gone: drops everything that it knew and had open.
     package func disconnect() {
+        lockWaiters.finish()
+        lockOwners.dropAll()
         for slot in handles.slots.usedSlots where handles.retire(slot) { retire(.handle(slot)) }
         for slot in inodes.slots.usedSlots where inodes.drop(slot) { retire(.inode(slot)) }
         negotiated = 0

@@ -38,6 +38,14 @@ extension HostFS {
         return makeEntry(node, status, parent: parent)
     }
 
+    /// The same for an object without a name (O_TMPFILE). Its record keeps a descriptor, because a file handle finds only
+    /// what has a name.
+    func entry(parent: NodeID, unnamed: Int32) throws(Errno) -> EntryOut {
+        var status = try FileStatus(of: unnamed)
+        let node = try referenceByDescriptor(&status, .opened(unnamed))
+        return makeEntry(node, status, parent: parent)
+    }
+
     func makeEntry(_ node: NodeID, _ status: FileStatus, parent: NodeID) -> EntryOut {
         var entry = EntryOut()
         entry.nodeID = node.rawValue

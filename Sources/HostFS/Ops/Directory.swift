@@ -30,8 +30,7 @@ extension HostFS {
     package func fsyncdir(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
         enterDaemon()
         let number = try hold(arguments.handle, of: nodeID, kind: .directory).descriptor
-        let dataOnly = arguments.flags & FsyncIn.dataOnly != 0
-        _ = try systemCall { dataOnly ? fdatasync(number) : fsync(number) }
+        try synchronize(number, dataOnly: arguments.flags & FsyncIn.dataOnly != 0)
     }
 
     package func readdir(
@@ -94,7 +93,7 @@ extension HostFS {
         let lock = share.directoryLocks[Int(directory.slot) % share.directoryLocks.count]
         let byteCount = try lock.mutex.withLock { _ throws(Errno) -> Int in
             if directory.position != arguments.offset {
-                _ = try systemCall { lseek(number, Int(bitPattern: UInt(arguments.offset)), SEEK_SET) }
+                _ = try seek(number, to: Int(bitPattern: UInt(arguments.offset)), whence: SEEK_SET)
             }
             directory.position = HandleRecord.unknownPosition
             let count = try systemCall { unsafe getdents64(number, start, buffer.count) }

@@ -35,6 +35,8 @@ extension HostFS {
     }
 
     package func forget(_ nodeID: NodeID, count: UInt64) {
-        if let slot = share.inodes.forget(nodeID, count: count) { share.retire(.inode(slot)) }
+        guard let slot = share.inodes.forget(nodeID, count: count) else { return }
+        share.lockOwners.drop(nodeID)
+        share.retire(.inode(slot))
     }
 }

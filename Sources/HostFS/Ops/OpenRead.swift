@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import FuseServer
+import FuseWire
+import Glibc
+import HostOS
+
+// OPEN, READ, FLUSH, RELEASE and LSEEK: what a reader needs.
+extension HostFS {
+    package func open(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
+        let flags = try openFlags(arguments.flags)
+        guard try type(of: nodeID) != FileType.directory else { throw .EISDIR }
+        enterDaemon(losingSetID: flags.truncates && arguments.openFlags & OpenIn.killSuidGid != 0)
+        let file = try reopen(nodeID, flags: flags.host)
+        return try openOut(file, nodeID, flags)
+    }
+
+    /// The host's flags for the guest's, of OPEN, CREATE and TMPFILE.
+    func openFlags(_ guest: UInt32) throws(Errno) -> OpenFlags {
+        try OpenFlags(guest: guest, options: options, writeback: isNegotiated(InitFlags.writebackCache))
+    }
+
+    /// Makes an opened regular file a handle of the guest, and says how the guest may cache it.
+    func openOut(_ file: consuming OwnedDescriptor, _ node: NodeID, _ flags: OpenFlags) throws(Errno)
+        -> OpenOut
+    {
+        var out = OpenOut()
+        out.handle = try addHandle(file, node: node, kind: .file, flags: flags.host).rawValue
+        switch options.cache {
+        case .never, .metadata: out.openFlags = OpenOutFlags.directIO | OpenOutFlags.parallelDirectWrites
+        case .auto: break
+        case .always: out.openFlags = OpenOutFlags.keepCache
+        }
+        // Without locks of its owner to drop or pages to write, a close(2) in the guest is nobody's business.
+        if !isNegotiated(InitFlags.posixLocks | InitFlags.writebackCache) {
+            out.openFlags |= OpenOutFlags.noFlush
+        }
+        return out
+    }
+
+    /// One system call, also at the end of the file; more only for a short read that may not be the end, or more than
+    /// IOV_MAX vectors.
+    package func read(
+        _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector
+    ) throws(Errno) -> Int {
+        let file = try openFile(arguments.handle, of: nodeID)
+        guard let offset = Int(exactly: arguments.offset) else { throw .EINVAL }
+        var vectors = VectorCursor(data)
+        var total = 0
+        while let piece = unsafe vectors.piece {
+            let count = try unsafe readVectors(
+                file.descriptor, piece.vectors, count: piece.count, at: offset &+ total)
+            total += count
+            if count == 0 || total >= data.byteCount { break }
+            // A read that stops before the end of the file stops at the end of a sector or page.
+            if vectors.isLast && (offset &+ total) % 512 != 0 { break }
+            vectors.advance(by: count)
+        }
+        return total
+    }
+
+    package func flush(_ caller: Caller, nodeID: NodeID, _ arguments: FlushIn) throws(Errno) {
+        _ = try openFile(arguments.handle, of: nodeID)
+        share.lockOwners.drop(nodeID, owner: arguments.lockOwner)
+    }
+
+    package func release(_ caller: Caller, nodeID: NodeID, _ arguments: ReleaseIn) throws(Errno) {
+        if arguments.releaseFlags & ReleaseIn.flockUnlock != 0, options.flock {
+            // A waiter may hold the open file description, and with it the lock, longer than the handle lives.
+            let file = try openFile(arguments.handle, of: nodeID)
+            try? DescriptionLock.whole(LOCK_UN).set(on: file.descriptor)
+        }
+        if arguments.releaseFlags & ReleaseIn.flush != 0 {
+            share.lockOwners.drop(nodeID, owner: arguments.lockOwner)
+        }
+        try removeHandle(arguments.handle, of: nodeID, kind: .file)
+    }
+
+    package func lseek(_ caller: Caller, nodeID: NodeID, _ arguments: LseekIn) throws(Errno) -> UInt64 {
+        let file = try openFile(arguments.handle, of: nodeID)
+        let whence = Int32(bitPattern: arguments.whence)
+        guard whence == SEEK_DATA || whence == SEEK_HOLE else { throw .EINVAL }
+        guard let offset = Int(exactly: arguments.offset) else { throw .EINVAL }
+        return UInt64(bitPattern: Int64(try seek(file.descriptor, to: offset, whence: whence)))
+    }
+}

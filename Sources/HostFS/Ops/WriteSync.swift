@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import FuseServer
+import FuseWire
+import Glibc
+import HostOS
+
+// WRITE, FSYNC and SYNCFS.
+extension HostFS {
+    /// A write that the host cut short (a full disk, a limit) is returned as it is: the guest goes on from there.
+    package func write(
+        _ caller: Caller, nodeID: NodeID, _ arguments: WriteIn, from data: DataVector
+    ) throws(Errno) -> Int {
+        try requireWritable()
+        let file = try openFile(arguments.handle, of: nodeID)
+        guard let offset = Int(exactly: arguments.offset) else { throw .EINVAL }
+        useSetIDRule(losing: arguments.writeFlags & WriteIn.killSuidGid != 0)
+        let flags = writeFlags(arguments)
+        var vectors = VectorCursor(data)
+        var total = 0
+        while let piece = unsafe vectors.piece {
+            do throws(Errno) {
+                let count = try unsafe writeVectors(
+                    file.descriptor, piece.vectors, count: piece.count, at: offset &+ total, flags: flags)
+                total += count
+                if count == 0 || vectors.isLast { break }
+                vectors.advance(by: count)
+            } catch {
+                if total == 0 { throw error }
+                break
+            }
+        }
+        return total
+    }
+
+    /// The guest's open flags of this moment, for this write: handles are opened without O_APPEND, because pages that
+    /// the guest writes back have their own offset.
+    private func writeFlags(_ arguments: WriteIn) -> Int32 {
+        if arguments.writeFlags & WriteIn.cache != 0 { return 0 }
+        let guest = Int32(bitPattern: arguments.flags)
+        var flags: Int32 = 0
+        if guest & O_APPEND != 0 { flags |= Int32(RWF_APPEND) }
+        if guest & O_SYNC == O_SYNC {
+            flags |= Int32(RWF_SYNC)
+        } else if guest & O_DSYNC != 0 {
+            flags |= Int32(RWF_DSYNC)
+        }
+        return flags
+    }
+
+    /// Whether what the next calls on open files write or cut loses set-user-id and set-group-id bits. Whose ids the
+    /// thread has does not matter for an open file, so the cheapest way there is taken.
+    func useSetIDRule(losing: Bool) {
+        if losing == credentials.keepsSetID { enterDaemon(losingSetID: losing) }
+    }
+
+    package func fsync(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
+        let file = try openFile(arguments.handle, of: nodeID)
+        try synchronize(file.descriptor, dataOnly: arguments.flags & FsyncIn.dataOnly != 0)
+    }
+
+    /// `nodeID` is the root of a file system as the guest sees it; syncfs(2) takes no O_PATH.
+    package func syncfs(_ caller: Caller, nodeID: NodeID) throws(Errno) {
+        enterDaemon()
+        try synchronizeFileSystem(of: try reopen(nodeID, flags: O_RDONLY).rawValue)
+    }
+}
