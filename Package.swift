@@ -46,12 +46,12 @@ targets += [
     .executableTarget(
         name: "virtiofsd",
         dependencies: [
-            "CLinux", "Errors", "Backend", "HostFS", "FuseServer", "FuseWire", "StateArena", "HostOS", arguments, logging,
+            "Errors", "Backend", "HostFS", "StateArena", "VhostUser", "HostOS", arguments, logging,
         ],
         cSettings: gnu, swiftSettings: strict),
     .testTarget(
         name: "virtiofsdTests",
-        dependencies: ["virtiofsd", "CLinux", "Errors", "HostFS", "HostOS", logging], cSettings: gnu,
+        dependencies: ["virtiofsd", "Errors", "FuseWire", "Frontend", "HostFS", "HostOS", logging], cSettings: gnu,
         swiftSettings: relaxed),
     .executableTarget(
         name: "virtiofs", dependencies: ["CLinux", "Errors", "Guest", "HostOS", arguments, logging],

@@ -35,10 +35,6 @@ package struct DescriptorLimit: Equatable, Sendable {
 
 /// The number in a one-line file of /proc/sys; nil if it cannot be read or is not a number that fits.
 package func readKernelNumber(_ path: String) -> UInt64? {
-    guard let number = try? systemCall({ unsafe open(path, O_RDONLY | O_CLOEXEC) }) else { return nil }
-    let file = OwnedDescriptor(adopting: number)
-    var text = [UInt8](repeating: 0, count: 32)
-    let count = unsafe text.withUnsafeMutableBytes { unsafe read(file.rawValue, $0.baseAddress, $0.count) }
-    guard count > 0 else { return nil }
-    return UInt64(String(decoding: text[..<count].prefix { $0 >= 0x30 && $0 <= 0x39 }, as: UTF8.self))
+    guard let text = try? Files.text(path) else { return nil }
+    return UInt64(text.prefix { $0.isASCII && $0.isWholeNumber })
 }

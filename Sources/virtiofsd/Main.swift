@@ -5,18 +5,31 @@ import HostOS
 
 @main
 enum Main {
+    /// Exit status: 0 told to end, or a question answered; 1 cannot start; 2 the command line.
     nonisolated static func main() {
+        let request: Request
         do throws(StartupError) {
-            switch try readCommandLine(commandLineWords(), cpus: usableCPUs()) {
-            case .answer(let text): say(text, to: STDOUT_FILENO)
-            case .help(let text):
-                say(text, to: STDERR_FILENO)
-                exit(2)
-            case .serve: break
-            }
+            request = try readCommandLine(commandLineWords(), cpus: usableCPUs())
         } catch {
-            say("virtiofsd: \(error)", to: STDERR_FILENO)
-            exit(2)
+            fail(error, status: 2)
         }
+        switch request {
+        case .answer(let text): say(text, to: STDOUT_FILENO)
+        case .help(let text):
+            say(text, to: STDERR_FILENO)
+            exit(2)
+        case .serve(let options):
+            do throws(StartupError) {
+                try serve(options)
+            } catch {
+                if options.syslog { Log.error("\(error)") }
+                fail(error, status: 1)
+            }
+        }
+    }
+
+    private static func fail(_ error: StartupError, status: Int32) -> Never {
+        say("virtiofsd: \(error)", to: STDERR_FILENO)
+        exit(status)
     }
 }

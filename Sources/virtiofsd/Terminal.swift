@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import HostOS
 
 /// The words of our command line without the program's name, as the bytes they are.
 func commandLineWords() -> [[UInt8]] {
@@ -13,14 +14,7 @@ func commandLineWords() -> [[UInt8]] {
     return words
 }
 
-/// Writes `line` and a newline in one piece, so that lines of several threads do not mix.
+/// Writes `line` and a newline in one piece, so that lines of several threads do not mix. A failure is nobody's to hear.
 func say(_ line: String, to descriptor: Int32) {
-    let bytes = Array((line + "\n").utf8)
-    var start = 0
-    while start < bytes.count {
-        let rest = bytes[start...]
-        let count = unsafe rest.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
-        if count <= 0 && errno != EINTR { return }
-        start += max(0, count)
-    }
+    try? Files.writeAll(descriptor, Array((line + "\n").utf8))
 }

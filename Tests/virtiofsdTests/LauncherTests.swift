@@ -122,4 +122,15 @@ import Testing
                 }
                 """)
     }
+
+    /// libvirt reads the installed description first and asks the binary second: they must say the same.
+    @Test func theInstalledDescriptionHasTheSameFeatures() throws {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(
+            separator: "/")
+        let description = try Files.text(root + "/dist/50-virtiofsd.json.in")
+        let features = try #require(capabilities.firstRange(of: "\"features\"")).lowerBound
+        #expect(description.hasSuffix(String(capabilities[features...]) + "\n"))
+        #expect(description.contains("\"type\": \"fs\""))
+        #expect(description.contains("\"binary\": \"@BINDIR@/virtiofsd\""))
+    }
 }
