@@ -6,6 +6,7 @@ import FuseServer
 import FuseWire
 import Glibc
 import HostOS
+import StateArena
 import Synchronization
 import VhostUser
 
@@ -16,14 +17,13 @@ final class Rig {
     let share: any FileSystemShare
     private let stop: EventFD
     private var thread: HostOS.Thread?
-    private let record: UnsafeMutableRawPointer?
 
     /// What only the control thread uses once it runs.
     private struct Carried: @unchecked Sendable { let daemon: Daemon }
 
-    /// - Parameter session: where INIT's outcome is kept; nil: in memory of our own.
+    /// - Parameter arena: what the share keeps its state in; nil: an arena of the device alone.
     init(
-        queues: Int = 1, share: any FileSystemShare, session: FuseSession? = nil, tag: String? = "rig",
+        queues: Int = 1, share: any FileSystemShare, arena: StateArena? = nil, tag: String? = "rig",
         once: Bool = false,
         scratch: TemporaryDirectory? = nil
     ) throws {
@@ -32,16 +32,9 @@ final class Rig {
         self.share = share
         socketPath = scratch.path + "/vhost.sock"
         stop = try EventFD()
-        if session == nil {
-            let memory = UnsafeMutableRawPointer.allocate(byteCount: FuseSession.byteCount, alignment: 8)
-            memory.initializeMemory(as: UInt8.self, repeating: 0, count: FuseSession.byteCount)
-            record = memory
-        } else {
-            record = nil
-        }
         let device = try Device(
             configuration: DeviceConfiguration(tag: tag.map { Array($0.utf8) }, requestQueueCount: queues),
-            share: share, session: session ?? FuseSession(record: record!))
+            share: share, arena: try arena ?? StateArena())
         let carried = Carried(
             daemon: Daemon(
                 listener: try Listener(path: socketPath), device: device, once: once, stopEvent: stop))
@@ -62,7 +55,6 @@ final class Rig {
 
     deinit {
         end()
-        record?.deallocate()
     }
 
     func connect(_ options: FrontendOptions = FrontendOptions()) throws -> DeviceFrontend {
