@@ -57,12 +57,6 @@ package final class FuseServer {
         return header
     }
 
-    /// The device was reset, or its VMM is gone: the guest has forgotten everything. No worker may be in `handle`.
-    package func reset() {
-        fileSystem.destroy()
-        session.stop()
-    }
-
     /// Handles one request.
     ///
     /// - Parameters:
@@ -83,7 +77,9 @@ package final class FuseServer {
         var request = unsafe Request(
             message: message, data: data, replyBase: scratch + headerSize, replyCapacity: capacity,
             replyData: replyData)
-        let opcode = Opcode(rawValue: request.header.opcode)
+        // A header that is cut names no operation, though it may name the request.
+        let isWhole = message.count >= MemoryLayout<InHeader>.size
+        let opcode = isWhole ? Opcode(rawValue: request.header.opcode) : nil
         let silent = opcode?.isSilent ?? false
 
         var failure: Errno?

@@ -56,6 +56,7 @@ import Synchronization
         unsafe words[0].store(Phase.running, ordering: .releasing)
     }
 
-    /// Ends a change, or a session whose device was reset: every request but INIT is refused.
+    /// Ends a change, or a session whose guest is gone: every request but INIT is refused. Also frees a session that a
+    /// process left in the middle of a change.
     package func stop() { unsafe words[0].store(Phase.none, ordering: .releasing) }
 }

@@ -38,7 +38,7 @@ enum Answer {
         replyCapacity: Int,
         replyData: DataVector
     ) {
-        // A header that is cut leaves zeros, which name no operation and no request.
+        // A header that is cut leaves zeros.
         unsafe withUnsafeMutableBytes(of: &header) { bytes in
             unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: message.prefix(bytes.count)))
         }

@@ -3,7 +3,9 @@ import FuseWire
 import Testing
 
 /// Lets `body` read `bytes`, and gives what it throws.
-func reading<T>(_ bytes: [UInt8], _ body: (inout RequestReader) throws(WireError) -> T) -> Result<T, WireError> {
+func reading<T>(_ bytes: [UInt8], _ body: (inout RequestReader) throws(WireError) -> T) -> Result<
+    T, WireError
+> {
     bytes.withUnsafeBytes { raw in
         var reader = RequestReader(raw)
         do throws(WireError) { return .success(try body(&reader)) } catch { return .failure(error) }
@@ -15,7 +17,10 @@ func string(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes,
 @Suite struct RequestReaderTests {
     @Test func takesPartsInOrderAndNeverBeyondTheEnd() {
         let parts = reading([1, 2, 3, 4, 5]) { reader throws(WireError) in
-            [Array(try reader.take(2)), Array(try reader.take(0)), Array(reader.rest()), Array(reader.rest())]
+            [
+                Array(try reader.take(2)), Array(try reader.take(0)), Array(reader.rest()),
+                Array(reader.rest()),
+            ]
         }
         #expect(parts == .success([[1, 2], [], [3, 4, 5], []]))
         #expect(reading([1, 2]) { r throws(WireError) in try r.take(3).count } == .failure(.shortBody))
@@ -34,7 +39,9 @@ func string(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes,
 
     @Test func endRefusesWhatIsLeft() {
         #expect(throws: Never.self) { try reading([]) { r throws(WireError) in try r.end() }.get() }
-        #expect(throws: WireError.trailingBytes) { try reading([0]) { r throws(WireError) in try r.end() }.get() }
+        #expect(throws: WireError.trailingBytes) {
+            try reading([0]) { r throws(WireError) in try r.end() }.get()
+        }
     }
 
     func name(_ bytes: [UInt8]) -> Result<String, WireError> {
