@@ -104,7 +104,7 @@ package final class DaemonProcess {
         self.configuration = configuration
         self.directory = directory
         self.socketPath = socketPath
-        try awaitListening(program)
+        try awaitListening(program, kind)
     }
 
     deinit { process.stop(graceMilliseconds: 2000) }
@@ -142,10 +142,11 @@ package final class DaemonProcess {
         return DaemonKind(help: String(decoding: result.output + result.errors, as: UTF8.self))
     }
 
-    /// A connection would be taken for the VMM, so we look at the kernel's list of sockets instead of connecting.
-    private func awaitListening(_ program: String) throws(StartupError) {
+    /// The others take a connection for the VMM, so we look instead of connecting: ours has a socket only when it listens,
+    /// theirs are looked up in the kernel's list of sockets.
+    private func awaitListening(_ program: String, _ kind: DaemonKind) throws(StartupError) {
         let deadline = Deadline(milliseconds: Self.startTimeoutMilliseconds)
-        while !isListening {
+        while !(kind == .swift ? Files.isReadable(socketPath) : isListening) {
             let pause = Deadline(milliseconds: 5).earlier(deadline)
             guard !waitReadable(process.endDescriptor, until: pause), !deadline.hasPassed else {
                 let lines = messageText.split(separator: "\n")
