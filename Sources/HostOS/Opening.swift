@@ -9,7 +9,9 @@ import Glibc
 package func openBeneath(
     _ directory: Int32, _ name: UnsafePointer<CChar>, flags: Int32, mode: UInt32 = 0
 ) throws(Errno) -> OwnedDescriptor {
-    let bits = UInt64(UInt32(bitPattern: flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY))
+    // openat2(2) refuses what means nothing for O_PATH.
+    let terminal = flags & O_PATH == 0 ? O_NOCTTY : 0
+    let bits = UInt64(UInt32(bitPattern: flags | O_CLOEXEC | O_NOFOLLOW | terminal))
     let resolve = UInt64(RESOLVE_BENEATH) | UInt64(RESOLVE_NO_SYMLINKS) | UInt64(RESOLVE_NO_MAGICLINKS)
     return OwnedDescriptor(
         adopting: try systemCall { unsafe vfs_openat2(directory, name, bits, UInt64(mode), resolve) })
