@@ -19,7 +19,10 @@ final class TestShare {
     private let formerMask: mode_t
 
     /// `base` chooses the file system: /tmp (ext4 here) or /dev/shm (tmpfs).
-    init(on base: String = "/tmp", _ configure: (inout ShareOptions) -> Void = { _ in }) throws {
+    init(
+        on base: String = "/tmp", inodes: UInt32 = 1 << 26,
+        _ configure: (inout ShareOptions) -> Void = { _ in }
+    ) throws {
         formerDirectory = OwnedDescriptor(adopting: open(".", O_PATH | O_CLOEXEC))
         formerMask = umask(0)
         var template = Array("\(base)/hostfs.XXXXXX".utf8CString)
@@ -29,7 +32,9 @@ final class TestShare {
         var options = ShareOptions(sharedDirectory: Array(path.utf8))
         options.cache = .auto
         configure(&options)
-        share = try Share(options, arena: StateArena())
+        var capacities = StateArena.Capacities()
+        capacities.inodes = inodes
+        share = try Share(options, arena: StateArena(capacities))
         fs = try share.makeWorker()
     }
 
@@ -80,6 +85,17 @@ final class TestShare {
 
     func node(_ path: String) throws -> NodeID { NodeID(rawValue: try lookup(path).nodeID) }
 
+    /// How many descriptors this share holds for the guest; those of the process are also other tests'.
+    var heldDescriptors: Int {
+        let inodes = share.inodes
+        return share.guestDescriptors
+            + inodes.slots.usedSlots.count { slot in
+                let record = inodes.record(slot)
+                return inodes.slots.isLive(slot) && record.descriptor >= 0
+                    && !record.has(VFS_INODE_KEEPS_DESCRIPTOR)
+            }
+    }
+
     // ---- the host's side ----
 
     func host(_ name: String) -> String { path + "/" + name }
@@ -105,7 +121,9 @@ func withName<R>(_ text: String, _ body: (Name) throws -> R) rethrows -> R {
 
 func withName<R>(bytes: [UInt8], _ body: (Name) throws -> R) rethrows -> R {
     let text = bytes.map { CChar(bitPattern: $0) } + [0]
-    return try text.withUnsafeBufferPointer { try body(Name(checked: $0.baseAddress!, byteCount: bytes.count)) }
+    return try text.withUnsafeBufferPointer {
+        try body(Name(checked: $0.baseAddress!, byteCount: bytes.count))
+    }
 }
 
 func withText<R>(_ text: String, _ body: (Text) throws -> R) rethrows -> R {
@@ -136,15 +154,6 @@ private func removeTree(_ parent: Int32, _ name: UnsafePointer<CChar>) {
         closedir(directory)
     }
     unlinkat(parent, name, AT_REMOVEDIR)
-}
-
-/// How many descriptors this process has open.
-func openDescriptorCount() -> Int {
-    guard let directory = opendir("/proc/self/fd") else { return -1 }
-    defer { closedir(directory) }
-    var count = 0
-    while readdir(directory) != nil { count += 1 }
-    return count
 }
 
 let isRoot = geteuid() == 0

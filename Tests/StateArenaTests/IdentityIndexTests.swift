@@ -9,7 +9,8 @@ import Testing
         Identity(number: number, device: 1, birthSeconds: 2, birthNanoseconds: 3, mount: 4, type: 0o100000)
     }
 
-    private func add(_ identity: Identity, to table: SlotTable, _ index: inout IdentityIndex) throws -> UInt32 {
+    private func add(_ identity: Identity, to table: SlotTable, _ index: inout IdentityIndex) throws -> UInt32
+    {
         let slot = try #require(table.allocate())
         let record = InodeRecord(table, slot: slot)
         record.initialize(identity, descriptor: -1, flags: 0)

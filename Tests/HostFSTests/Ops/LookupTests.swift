@@ -105,7 +105,9 @@ import Testing
     @Test func theRootIsNeverForgotten() throws {
         let test = try TestShare()
         test.request { $0.forget(.root, count: .max) }
-        #expect(try test.request { try $0.getattr(.root, nodeID: .root, handle: nil) }.attributes.mode & 0o170000 == 0o040000)
+        #expect(
+            try test.request { try $0.getattr(.root, nodeID: .root, handle: nil) }.attributes.mode & 0o170000
+                == 0o040000)
     }
 
     @Test func forgettingTooMuchForgetsOnce() throws {
