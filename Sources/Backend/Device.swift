@@ -20,6 +20,8 @@ package final class Device: BackendDelegate {
     private var rings: [RingState]
     private var running: [Bool]
     private var features: VirtioFeatures = []
+    /// The front-end's end for requests of ours; the device has none to make, but a front-end may watch it.
+    private var backendChannel: OwnedDescriptor?
     /// The guest may have state in the file system: something ran since the last `forgetGuest`.
     private var guestMayHaveState = false
 
@@ -65,6 +67,7 @@ package final class Device: BackendDelegate {
         }
         rings = Array(repeating: RingState(), count: workers.count)
         features = []
+        backendChannel = nil
         if let empty = try? GuestMemory() { memory.replace(empty) }
         forgetGuest()
     }
@@ -76,7 +79,10 @@ package final class Device: BackendDelegate {
     }
 
     package var offeredProtocolFeatures: ProtocolFeatures {
-        var features: ProtocolFeatures = [.multiqueue, .replyAck, .configureMemorySlots, .resetDevice]
+        // UML takes the interrupt of all its rings from the back-end channel, so it needs one to be there.
+        var features: ProtocolFeatures = [
+            .multiqueue, .replyAck, .backendChannel, .configureMemorySlots, .resetDevice,
+        ]
         // Without a tag there is no configuration space to read: QEMU's own device has the tag on its command line.
         if configuration.tag != nil { features.insert(.configuration) }
         return features
@@ -97,9 +103,7 @@ package final class Device: BackendDelegate {
 
     package func setProtocolFeatures(_ features: ProtocolFeatures) {}
 
-    package func setBackendChannel(_ socket: consuming OwnedDescriptor) throws(VhostUserError) {
-        throw .refused(.EOPNOTSUPP)
-    }
+    package func setBackendChannel(_ socket: consuming OwnedDescriptor) { backendChannel = consume socket }
 
     package func refused(request: UInt32, _ error: VhostUserError) {
         Log.warning("vhost-user request \(request) refused: \(error)")
