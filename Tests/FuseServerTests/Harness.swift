@@ -61,7 +61,8 @@ final class Harness {
         while offset < byteCount {
             let length = min(Self.entryStep, byteCount - offset)
             iovecs.storeBytes(
-                of: UInt(bitPattern: pages.baseAddress! + offset), toByteOffset: count * 16, as: UInt.self)
+                of: UInt(bitPattern: pages.baseAddress) + UInt(offset), toByteOffset: count * 16,
+                as: UInt.self)
             iovecs.storeBytes(of: length, toByteOffset: count * 16 + 8, as: Int.self)
             offset += length
             count += 1

@@ -82,9 +82,10 @@ final class RecordingFS: FileSystem {
     }
 
     private func list(_ data: DataVector) -> [UnsafeMutableRawBufferPointer] {
-        (0..<data.count).map { index in
-            let address = data.iovecs!.load(fromByteOffset: index * 16, as: UInt.self)
-            let length = data.iovecs!.load(fromByteOffset: index * 16 + 8, as: Int.self)
+        guard let entries = data.iovecs else { return [] }
+        return (0..<data.count).map { index in
+            let address = entries.load(fromByteOffset: index * 16, as: UInt.self)
+            let length = entries.load(fromByteOffset: index * 16 + 8, as: Int.self)
             return UnsafeMutableRawBufferPointer(
                 start: UnsafeMutableRawPointer(bitPattern: address), count: length)
         }

@@ -23,6 +23,7 @@ import Testing
             & ~(1 << 17 | 1 << 24)  // NO_OPEN_SUPPORT, NO_OPENDIR_SUPPORT
             & ~(1 << 21)  // ABORT_ERROR
             & ~(1 << 26)  // MAP_ALIGNMENT
+        // SECURITY_CTX CREATE_SUPP_GROUP DIRECT_IO_ALLOW_MMAP NO_EXPORT_SUPPORT ALLOW_IDMAP
         let flags2: UInt32 = 1 << 0 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 8
         #expect(
             reply.body == u32(7)  // major
@@ -35,7 +36,7 @@ import Testing
                 + u32(1)  // time_gran
                 + u16(1020)  // max_pages
                 + u16(0)  // map_alignment
-                + u32(flags2)  // SECURITY_CTX CREATE_SUPP_GROUP DIRECT_IO_ALLOW_MMAP NO_EXPORT_SUPPORT ALLOW_IDMAP
+                + u32(flags2)
                 + u32(0)  // max_stack_depth
                 + u16(0)  // request_timeout
                 + zeros(22))
