@@ -19,27 +19,30 @@ struct CommandExchange {
     private var input: InputFeed
     private var hasEnded = false
 
-    init(_ mode: Mode) {
+    init(_ mode: Mode, pieceByteCount: Int) {
         switch mode {
         case .none:
             (inputChannel, outputChannel, errorsChannel) = (nil, nil, nil)
             output = OutputSink(.capture)
             errors = OutputSink(.capture)
-            input = InputFeed(.bytes([]), counted: false)
+            input = InputFeed(.bytes([]), pieceByteCount: 0, counted: false)
         case .pipes(let command):
             (inputChannel, outputChannel, errorsChannel) = (.input, .output, .errors)
             output = OutputSink(command.output)
             errors = OutputSink(command.errors)
-            input = InputFeed(command.input, counted: true)
+            input = InputFeed(command.input, pieceByteCount: pieceByteCount, counted: true)
         case .terminal(let command):
             (inputChannel, outputChannel, errorsChannel) = (.terminal, .terminal, nil)
             output = OutputSink(command.output)
             errors = OutputSink(.capture)
-            input = InputFeed(command.input, counted: false)
+            input = InputFeed(command.input, pieceByteCount: pieceByteCount, counted: false)
         }
     }
 
     mutating func prepare() { input.advance() }
+
+    /// The guest has taken a piece of the input.
+    mutating func inputArrived() { input.acknowledge() }
 
     mutating func commandEnded() {
         hasEnded = true
@@ -48,7 +51,7 @@ struct CommandExchange {
 
     /// After the command's end: whether everything it said is delivered and its input is closed.
     func isSettled(_ wires: GuestWires) -> Bool {
-        guard hasEnded, input.pending.isEmpty, output.acceptsMore, errors.acceptsMore else { return false }
+        guard hasEnded, input.isSettled, output.acceptsMore, errors.acceptsMore else { return false }
         return [outputChannel, errorsChannel].allSatisfy { channel in
             channel.map { !wires.hasArrived($0) } ?? true
         }

@@ -44,18 +44,22 @@ struct OutputSink {
     private static let null = unsafe open("/dev/null", O_WRONLY | O_CLOEXEC)
 }
 
-/// Where bytes for the guest come from. Counted pieces for a command's pipe, plain bytes for a terminal.
+/// Where bytes for the guest come from. Counted pieces for a command's pipe, each after the guest has taken the one before;
+/// plain bytes for a terminal.
 struct InputFeed {
-    private static let pieceByteCount = 32768
+    private let pieceByteCount: Int
     private var source: ArraySlice<UInt8> = []
     /// −1 once its end was read.
     private(set) var descriptor: Int32 = -1
     private let counted: Bool
+    /// A piece is on its way or in the guest, which has not said that it took it.
+    private var isOutstanding = false
     private(set) var isEnded = false
     /// On its way into the channel.
     var pending: ArraySlice<UInt8> = []
 
-    init(_ input: GuestInput, counted: Bool) {
+    init(_ input: GuestInput, pieceByteCount: Int, counted: Bool) {
+        self.pieceByteCount = pieceByteCount
         self.counted = counted
         switch input {
         case .bytes(let bytes): source = bytes[...]
@@ -64,18 +68,25 @@ struct InputFeed {
     }
 
     /// The descriptor to watch for being readable, or −1.
-    var waitsFor: Int32 { pending.isEmpty && !isEnded ? descriptor : -1 }
+    var waitsFor: Int32 { isReady ? descriptor : -1 }
+
+    /// Nothing more will go out, and the guest has taken all that went.
+    var isSettled: Bool { isEnded && pending.isEmpty && !isOutstanding }
+
+    private var isReady: Bool { pending.isEmpty && !isEnded && !isOutstanding }
+
+    mutating func acknowledge() { isOutstanding = false }
 
     /// Makes the next piece pending from memory.
     mutating func advance() {
-        guard pending.isEmpty, !isEnded, descriptor < 0 else { return }
-        push(Array(source.prefix(Self.pieceByteCount)))
-        source = source.dropFirst(Self.pieceByteCount)
+        guard isReady, descriptor < 0 else { return }
+        push(Array(source.prefix(pieceByteCount)))
+        source = source.dropFirst(pieceByteCount)
     }
 
     /// Makes what the descriptor has now pending.
     mutating func readOnce() {
-        var piece = [UInt8](repeating: 0, count: Self.pieceByteCount)
+        var piece = [UInt8](repeating: 0, count: pieceByteCount)
         let count = unsafe read(descriptor, &piece, piece.count)
         if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
         if count <= 0 { descriptor = -1 }
@@ -95,6 +106,7 @@ struct InputFeed {
             end()
         } else {
             pending += counted ? Array("\(piece.count)\n".utf8) + piece : piece
+            isOutstanding = counted
         }
     }
 }

@@ -30,7 +30,7 @@ package struct DaemonConfiguration: Sendable {
     package var tag: String
     package var directory: String
     package var readOnly = false
-    /// A virtiofsd; nil means ours beside this program, else the first of PATH.
+    /// A virtiofsd; nil means ours beside this program or in ../libexec, else the first of PATH.
     package var program: String?
     /// auto, always, never or metadata; nil leaves it to the daemon.
     package var cache: String?
@@ -128,8 +128,11 @@ package final class DaemonProcess {
             throw StartupError(operation: "find", subject: wanted, reason: "there is no such program")
         }
         let own = (try? Files.ownProgram()) ?? ""
-        let beside = own.prefix(through: own.lastIndex(of: "/") ?? own.startIndex) + "virtiofsd"
-        if let program = Files.program(String(beside)) ?? Files.program("virtiofsd") { return program }
+        let folder = String(own.prefix(upTo: own.lastIndex(of: "/") ?? own.startIndex))
+        let places = ["\(folder)/virtiofsd", "\(folder)/../libexec/virtiofsd", "virtiofsd"]
+        for place in places {
+            if let program = Files.program(place) { return program }
+        }
         throw StartupError(
             operation: "find", subject: "virtiofsd", reason: "it is neither beside this program nor in PATH",
             hint: "run make build, or name one with --daemon")

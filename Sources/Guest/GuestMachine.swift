@@ -75,8 +75,7 @@ package final class GuestMachine {
     private func boot() throws(GuestError) {
         let deadline = Deadline(milliseconds: configuration.bootTimeoutMilliseconds)
         try awaitLine("hello", deadline)
-        let session = Array(GuestScripts.session.utf8)
-        controlPending += Array("\(session.count)\n".utf8) + session
+        try sendScript(GuestScripts.session, deadline)
         try awaitLine("ready", deadline)
         var script = configuration.root == .initramfs ? "" : "mount -t tmpfs mnt /mnt || exit 1\n"
         for share in configuration.shares where share.mounted {
@@ -92,24 +91,39 @@ package final class GuestMachine {
     }
 
     private func awaitLine(_ word: String, _ deadline: Deadline) throws(GuestError) {
-        var idle = CommandExchange(CommandExchange.Mode.none)
+        var idle = CommandExchange(.none, pieceByteCount: 0)
         while true {
             if let line = nextControlLine() {
                 if line == word { return }
-                throw died("the guest cannot start: \(line)")
+                throw died("the guest says: \(line)")
             }
             do throws(GuestError) { try step(&idle, deadline) } catch {
-                if case .timedOut = error { throw died("the guest did not boot in time") }
+                if case .timedOut = error { throw died("the guest did not answer in time") }
                 throw error
             }
         }
     }
 
+    /// Sends shell code over the control channel in the pieces that GuestScripts describes.
+    private func sendScript(_ script: String, _ deadline: Deadline) throws(GuestError) {
+        var rest = Array(script.utf8)[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(pieceByteCount)
+            rest = rest.dropFirst(pieceByteCount)
+            controlPending += Array("\(piece.count)\n".utf8) + piece
+            try awaitLine("more 3", deadline)
+        }
+        controlPending += Array("0\n".utf8)
+    }
+
+    /// A terminal's buffer has 4096 bytes.
+    private var pieceByteCount: Int { configuration.machine == .uml ? 2048 : 32768 }
+
     // MARK: commands
 
     /// Runs one command to its end.
     package func execute(_ command: GuestCommand) throws(GuestError) -> GuestResult {
-        var exchange = CommandExchange(.pipes(command))
+        var exchange = CommandExchange(.pipes(command), pieceByteCount: pieceByteCount)
         return try exchangeToEnd(&exchange, command, "pipes")
     }
 
@@ -117,21 +131,25 @@ package final class GuestMachine {
     package func executeOnTerminal(
         _ command: GuestCommand, rows: Int, columns: Int
     ) throws(GuestError) -> GuestResult {
-        var exchange = CommandExchange(.terminal(command))
+        var exchange = CommandExchange(.terminal(command), pieceByteCount: pieceByteCount)
         return try exchangeToEnd(&exchange, command, "terminal \(rows) \(columns)")
     }
 
     private func exchangeToEnd(
         _ exchange: inout CommandExchange, _ command: GuestCommand, _ mode: String
     ) throws(GuestError) -> GuestResult {
-        let script = Array(command.script.utf8)
-        controlPending += Array("\(script.count) \(mode)\n".utf8) + script
         var deadline = Deadline(milliseconds: command.timeoutMilliseconds)
+        controlPending += Array("\(mode)\n".utf8)
+        try sendScript(command.script, deadline)
         var status: Int32?
         // After the exit status: what is in the channels already, and the end mark of the input.
         while status == nil || !exchange.isSettled(wires) {
             try step(&exchange, deadline)
-            guard status == nil, let line = nextControlLine() else { continue }
+            guard let line = nextControlLine() else { continue }
+            if line == "more 4" {
+                exchange.inputArrived()
+                continue
+            }
             guard line.hasPrefix("exit "), let number = Int32(line.dropFirst(5)) else {
                 throw died("the guest answered: \(line)")
             }
@@ -146,9 +164,9 @@ package final class GuestMachine {
 
     /// Asks the guest to power off, waits for the end of its machine and makes sure of it.
     package func shutDown() {
-        controlPending += Array("0\n".utf8)
+        controlPending += Array("end\n".utf8)
         let deadline = Deadline(milliseconds: 10_000)
-        var idle = CommandExchange(CommandExchange.Mode.none)
+        var idle = CommandExchange(.none, pieceByteCount: 0)
         while process.end == nil, (try? step(&idle, deadline)) != nil {}
         process.stop(graceMilliseconds: 1000)
     }

@@ -6,8 +6,13 @@
 /// "hello" and receives *session*, which says "ready" and serves commands until the host says 0. Everything else, such as mounting the
 /// shares, is a command that the host sends.
 ///
-/// The control channel carries lines. Guest: "hello", "ready", "exit STATUS", "fail TEXT". Host: a byte count on a line, then that
-/// many bytes of shell code; in a session the line is "COUNT pipes" or "COUNT terminal ROWS COLUMNS".
+/// The control channel carries lines. Host: "pipes" or "terminal ROWS COLUMNS" and then a script, or "end". Guest: "hello",
+/// "ready", "exit STATUS", "fail TEXT".
+///
+/// Scripts, and a command's input on its own channel, come in pieces: a byte count on a line, then the bytes; a count of 0
+/// ends it. The guest answers "more FD" to each, and the host sends no piece before: a console of UML loses its input for
+/// ever once it had to hold it back (line_throttle in arch/um/drivers/line.c stops the interrupt and nothing starts it
+/// again), so no more may be on its way than a terminal's buffer holds.
 package enum GuestScripts {
     /// /init of the initramfs. The kernel hands it `guest_console` (virtio or tty) and `guest_root` (a tag, or nothing) as
     /// environment, which is what it does with the words of its command line that it does not know.
@@ -25,6 +30,7 @@ package enum GuestScripts {
             insmod "/modules/$module" || echo "virtiofs vm: cannot load $module" >/dev/console
         done </modules/order
         \(port)
+        \(receive)
         \(hello)
         if [ -n "$guest_root" ]; then
             if ! mount -t virtiofs "$guest_root" /root 2>/run/error; then
@@ -47,6 +53,7 @@ package enum GuestScripts {
         "mount -t proc proc /proc", "mount -t sysfs sys /sys", "mount -t devtmpfs dev /dev 2>/dev/null",
         "mount -t tmpfs run /run",
         port.split(separator: "\n").joined(separator: " "),
+        receive.split(separator: "\n").joined(separator: " "),
         hello.split(separator: "\n").joined(separator: "; "),
         "exec sh /run/session",
     ].joined(separator: "; ")
@@ -70,8 +77,15 @@ package enum GuestScripts {
         exec 3<>$control
         [ $guest_console = virtio ] || $tool stty raw -echo <&3
         echo hello >&3
-        read -r length <&3
-        $tool dd bs=$length count=1 iflag=fullblock <&3 >/run/session 2>/dev/null
+        receive 3 >/run/session
+        """
+
+    /// Copies counted pieces from descriptor $1 to the output. All are taken even if nobody reads the output any more.
+    private static let receive = """
+        receive() {
+        trap '' PIPE;
+        while read -r count <&$1 && [ ${count:-0} -gt 0 ];
+        do $tool dd bs=$count count=1 iflag=fullblock <&$1 2>/dev/null; echo more $1 >&3; done; }
         """
 
     /// Serves commands. A command's input, output and errors pass through FIFOs and `dd`, which reads and writes
@@ -79,6 +93,7 @@ package enum GuestScripts {
     /// is left of it when it ends is killed, or its open end of a FIFO would hold up the answer.
     package static let session = """
         \(port)
+        \(receive)
         work=/run/guest
         $tool mkdir -p $work
         cd /
@@ -94,13 +109,9 @@ package enum GuestScripts {
         mount -t tmpfs shm /dev/shm
         [ -e /dev/fd ] || $tool ln -s /proc/self/fd /dev/fd
 
-        # Input comes in counted pieces up to an empty one. All are taken even if the command has ended before.
         feed() {
-            trap '' PIPE
             exec 4<$input
-            while read -r count <&4 && [ "$count" -gt 0 ]; do
-                $tool dd bs=$count count=1 iflag=fullblock <&4 2>/dev/null
-            done
+            receive 4
         }
 
         end_session() {  # the fourth field after the name, which may hold spaces, is the session
@@ -116,7 +127,7 @@ package enum GuestScripts {
             forward_output=$!
             $tool dd bs=65536 <$work/errors >$errors 2>/dev/null 3<&- &
             forward_errors=$!
-            feed >$work/input 3<&- &
+            feed >$work/input &
             feeder=$!
             $tool setsid sh $work/script <$work/input >$work/output 2>$work/errors 3<&- 6<&- 7<&- 8<&- &
             leader=$!
@@ -125,6 +136,8 @@ package enum GuestScripts {
             end_session
             wait $forward_output
             wait $forward_errors
+            # Setting a terminal's mode waits until all its output has left.
+            [ $guest_console != tty ] || { $tool stty raw -echo <&7; $tool stty raw -echo <&8; }
         }
 
         run_on_terminal() {
@@ -138,8 +151,8 @@ package enum GuestScripts {
         }
 
         echo ready >&3
-        while read -r length mode rows columns <&3 && [ "$length" -gt 0 ]; do
-            $tool dd bs=$length count=1 iflag=fullblock <&3 >$work/script 2>/dev/null
+        while read -r mode rows columns <&3 && [ "$mode" != end ]; do
+            receive 3 >$work/script
             if [ "$mode" = terminal ]; then run_on_terminal $rows $columns; else run_piped; fi
             echo "exit $status" >&3
             [ -z "$feeder" ] || wait $feeder

@@ -132,8 +132,13 @@ package final class TemporaryDirectory: Sendable {
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    deinit {
-        for name in (try? Files.names(in: path)) ?? [] { _ = unsafe unlink("\(path)/\(name)") }
-        _ = unsafe rmdir(path)
+    deinit { removeTree(path) }
+}
+
+/// Removes a directory of ours and all in it; what is a link is removed and not followed.
+private func removeTree(_ path: String) {
+    for name in (try? Files.names(in: path)) ?? [] {
+        if unsafe unlink("\(path)/\(name)") != 0 && errno == EISDIR { removeTree("\(path)/\(name)") }
     }
+    _ = unsafe rmdir(path)
 }

@@ -50,8 +50,9 @@ struct VMSession {
             return status
         } catch {
             if options.timeout != nil && deadline.hasPassed, case .died = error { throw .timedOut }
-            for daemon in daemons where daemon.process.end != nil {
-                say("the daemon of \(daemon.configuration.tag) has ended: \(daemon.messageText)")
+            for daemon in daemons {
+                guard let end = daemon.process.end, end != .exited(0) else { continue }
+                say("the daemon of \(daemon.configuration.tag) has ended (\(end)): \(daemon.messageText)")
             }
             throw error
         }

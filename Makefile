@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# The words of this project. Each does what it needs first; the work is in scripts/.
+
+PREFIX ?= /usr/local
+DIR ?= .
+RELEASE := .build/release
+# PIE comes by itself; `now` resolves all symbols at the start. lld, as gold sometimes dies with an internal error.
+RELEASE_FLAGS := -c release --static-swift-stdlib -Xlinker -z -Xlinker now -Xswiftc -use-ld=lld
+
+.PHONY: help setup build demo shell test lab lint format clean install
+
+help: ## list these words (default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what building, the demo and the tests need, or say what is missing
+	@scripts/setup test
+
+build: ## release binaries in .build/release
+	@scripts/setup build
+	swift build $(RELEASE_FLAGS) --product virtiofsd
+	swift build $(RELEASE_FLAGS) --product virtiofs
+
+demo: ## boot a guest on a directory of this machine and show both sides reading and writing it
+	@scripts/setup demo
+	@$(MAKE) --no-print-directory build
+	@scripts/demo
+
+shell: ## a shell in a guest with DIR=… (default: this folder) at /mnt/dir
+	@scripts/setup demo
+	@$(MAKE) --no-print-directory build
+	@$(RELEASE)/virtiofs vm --share "dir=$(DIR)"
+
+test: ## everything that CI runs
+	@scripts/setup test
+	@scripts/lab
+	@scripts/debian-root
+	@scripts/lint
+	@scripts/run-tests
+
+lab: ## fetch QEMU 11.1, kernel 7.3 and the Rust virtiofsd to test against
+	@scripts/lab
+
+lint: ## check format, scripts, file lengths and licence lines
+	@scripts/lint
+
+format: ## format all Swift code
+	swift format -i -r Sources Tests Package.swift
+
+clean: ## remove what was built (the cache in ~/.cache/swift-virtiofs stays)
+	rm -rf .build
+
+install: ## install the release binaries and libvirt's description below PREFIX=… (/usr/local)
+	@$(MAKE) --no-print-directory build
+	@scripts/install "$(PREFIX)" "$(DESTDIR)"
