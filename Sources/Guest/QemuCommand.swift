@@ -76,8 +76,10 @@ package struct QemuCommand {
         }
         return MachineCommand(
             program: program, arguments: arguments + configuration.machineArguments,
-            summary: useKVM ? "QEMU with KVM" : configuration.accelerator == .tcg
-                ? "QEMU with TCG" : "QEMU with TCG, as no guest runs with KVM here")
+            summary: useKVM
+                ? "QEMU with KVM"
+                : configuration.accelerator == .tcg
+                    ? "QEMU with TCG" : "QEMU with TCG, as no guest runs with KVM here")
     }
 
     /// QEMU ends an option's value at a comma unless it is doubled.
