@@ -122,14 +122,15 @@ final class Credentials {
         }
         if gid != newGID {
             _ = setfsgid(newGID)
-            gid = gid_t(bitPattern: setfsgid(gid_t.max))  // fails, and says what is in force
+            // −1 fails, and says what is in force. Our own id is always granted.
+            gid = newGID == daemonGID ? newGID : gid_t(bitPattern: setfsgid(gid_t.max))
         }
         if uid != newUID {
             _ = setfsuid(newUID)
             // The kernel's own rule of capabilities(7), which needs no call of ours.
             if uid == 0 && newUID != 0 { effectiveNow &= ~Capability.files }
             if uid != 0 && newUID == 0 { effectiveNow |= permitted & Capability.files }
-            uid = uid_t(bitPattern: setfsuid(uid_t.max))
+            uid = newUID == daemonUID ? newUID : uid_t(bitPattern: setfsuid(uid_t.max))
         }
         if effectiveNow != newEffective, vfs_capset_thread(newEffective, permitted, inheritable) == 0 {
             effectiveNow = newEffective

@@ -13,6 +13,8 @@ import StateArena
 /// path reach a descriptor by its number.
 @safe package final class HostFS: FileSystem {
     package let share: Share
+    /// The share's: a stored copy is read in place, without a reference count.
+    let options: ShareOptions
     let credentials: Credentials
     let pins: PinSet
     let fileHandle = FileHandleBuffer()
@@ -23,6 +25,7 @@ import StateArena
 
     init(_ share: Share) throws(Errno) {
         self.share = share
+        options = share.options
         credentials = try Credentials()
         _ = try systemCall { fchdir(share.processDescriptors.rawValue) }
         pins = try share.board.claim()
@@ -36,12 +39,11 @@ import StateArena
         share.collectRetired()
     }
 
-    var options: ShareOptions { share.options }
-    var isReadOnly: Bool { share.options.readOnly }
+    var isReadOnly: Bool { options.readOnly }
 
     /// Throws EROFS on a share that the guest may not change.
     func requireWritable() throws(Errno) {
-        if share.options.readOnly { throw .EROFS }
+        if options.readOnly { throw .EROFS }
     }
 
     /// Whether INIT agreed on `flag` (`InitFlags`).
