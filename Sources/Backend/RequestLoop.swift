@@ -224,6 +224,7 @@ import Virtqueue
             break
         }
         settleDeferral(outcome)
+        if let refusal = server.lastRefusal { RefusalLog.note(refusal) }
     }
 
     /// Copies the bytes [start, end) of the request in `chain` into the scratch, as far as they exist.
@@ -261,7 +262,7 @@ import Virtqueue
 
     /// A broken ring costs its queue and nothing else (virtio 1.3 §2.1.2 DEVICE_NEEDS_RESET is the VMM's to set).
     private func breakRing(_ fault: RingFault) {
-        Log.error("queue \(worker.index) stopped: the guest's ring is broken: \(fault)")
+        RefusalLog.note(fault, queue: worker.index)
         if let queue { nextAvailable = queue.nextAvailable }
         queue = nil
         signalError()

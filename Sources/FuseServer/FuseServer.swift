@@ -20,6 +20,8 @@ package enum Outcome: Equatable, Sendable {
 package final class FuseServer {
     package let session: FuseSession
     package private(set) var refusals = RefusalCounters()
+    /// What was wrong with the request that was handled last; nil when it was well-formed.
+    package private(set) var lastRefusal: WireError?
     let fileSystem: any FileSystem
 
     package init(fileSystem: any FileSystem, session: FuseSession) {
@@ -95,6 +97,7 @@ package final class FuseServer {
         } catch {
             failure = error
         }
+        lastRefusal = request.refusal
         if let refusal = request.refusal { refusals.count(refusal) }
         if silent || capacity < 0 { return .noReply }
         return unsafe finish(
