@@ -56,6 +56,10 @@ targets += [
     .executableTarget(
         name: "virtiofs", dependencies: ["CLinux", "Errors", "Guest", "HostOS", arguments, logging],
         cSettings: gnu, swiftSettings: strict),
+    // The daemon in real guests.
+    .testTarget(
+        name: "VMTests", dependencies: ["virtiofsd", "CLinux", "Errors", "Guest", "HostOS"],
+        exclude: ["Scenarios"], cSettings: gnu, swiftSettings: relaxed),
 ]
 
 let package = Package(
