@@ -13,6 +13,8 @@ package final class FuseClient {
     package var pid: UInt32 = 1
     /// Which queue takes requests, from 1 on; FORGET always goes to queue 0.
     package var queue = 1
+    /// Takes the next queue for each request, as the requests of several CPUs do.
+    package var rotatesQueues = false
     /// How long to wait for a reply, in milliseconds.
     package var timeout: Int32 = 30_000
     /// What INIT agreed on, `flags2` in the high half.
@@ -51,6 +53,7 @@ package final class FuseClient {
         request.header.pid = pid
         request.header.unique = makeUnique()
         request.setLengths()
+        if rotatesQueues, number == nil { queue = queue % (frontend.queues.count - 1) + 1 }
         return try submit(exactly: request, queue: number)
     }
 

@@ -12,7 +12,9 @@ import FuseWire
         let length = unsafe Int(bytes.loadUnaligned(fromByteOffset: 16, as: UInt16.self))
         guard length > Self.nameOffset, length <= bytes.count else { return nil }
         unsafe record = UnsafeRawBufferPointer(rebasing: bytes[..<length])
-        guard let end = unsafe record[Self.nameOffset...].firstIndex(of: 0) else { return nil }
+        var end = Self.nameOffset
+        while end < length, unsafe record[end] != 0 { end += 1 }
+        guard end < length else { return nil }
         nameByteCount = end - Self.nameOffset
     }
 
@@ -35,7 +37,9 @@ import FuseWire
     }
 
     var isDotOrDotDot: Bool {
-        unsafe (nameByteCount == 1 || nameByteCount == 2) && nameBytes.allSatisfy { $0 == 0x2e }
+        let name = unsafe nameBytes
+        return unsafe (nameByteCount == 1 || nameByteCount == 2) && name[0] == 0x2e
+            && name[nameByteCount - 1] == 0x2e
     }
 }
 

@@ -63,6 +63,7 @@ extension HostFS {
     /// `nodeID` is the root of a file system as the guest sees it; syncfs(2) takes no O_PATH.
     package func syncfs(_ caller: Caller, nodeID: NodeID) throws(Errno) {
         enterDaemon()
-        try synchronizeFileSystem(of: try reopen(nodeID, flags: O_RDONLY).rawValue)
+        let opened = try reopen(nodeID, flags: O_RDONLY)
+        try synchronizeFileSystem(of: opened.rawValue)
     }
 }

@@ -32,6 +32,7 @@ final class Rig {
         self.share = share
         socketPath = scratch.path + "/vhost.sock"
         stop = try EventFD()
+        ignoreBrokenPipes()
         let device = try Device(
             configuration: DeviceConfiguration(tag: tag.map { Array($0.utf8) }, requestQueueCount: queues),
             share: share, arena: try arena ?? StateArena())
