@@ -11,6 +11,7 @@ import HostOS
 /// Going from fsuid 0 to another takes the thread's file capabilities away, coming back brings them again (capabilities(7)).
 final class Credentials {
     private enum Capability {
+        static let overridePermissions: UInt64 = 1 << 1  // CAP_DAC_OVERRIDE
         static let fileSetID: UInt64 = 1 << 4  // CAP_FSETID
         /// What the kernel itself drops with fsuid 0: CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID,
         /// LINUX_IMMUTABLE, MKNOD, MAC_OVERRIDE.
@@ -73,14 +74,19 @@ final class Credentials {
 
     /// The guest's caller: everything that makes an object. Ids 0 are the daemon's own.
     ///
+    /// - Parameter groupsAreKnown: false for a guest that does not send the caller's group when it counts. Then its kernel's
+    ///   check of permissions stands and ours is left out.
     /// - Throws: EPERM for ids that we may not take, or that an idmapped mount could not map (0xffffffff).
-    func enter(uid wantedUID: UInt32, gid wantedGID: UInt32, group wantedGroup: UInt32?) throws(Errno) {
+    func enter(
+        uid wantedUID: UInt32, gid wantedGID: UInt32, group wantedGroup: UInt32?, groupsAreKnown: Bool
+    ) throws(Errno) {
         guard wantedUID != UInt32.max, wantedGID != UInt32.max, wantedGroup != UInt32.max else {
             throw .EPERM
         }
         let newUID = wantedUID == 0 ? daemonUID : wantedUID
         let newGID = wantedGID == 0 ? daemonGID : wantedGID
-        let wanted = newUID == daemonUID ? effective : effective & ~Capability.files
+        let lost = groupsAreKnown ? Capability.files : Capability.files & ~Capability.overridePermissions
+        let wanted = newUID == daemonUID ? effective : effective & ~lost
         if uid == newUID, gid == newGID, group == wantedGroup, effectiveNow == wanted { return }
         become(newUID, newGID, wantedGroup, wanted)
         guard uid == newUID, gid == newGID else {

@@ -72,7 +72,9 @@ import StateArena
     /// Everything that makes an object. `umask` is the request's, which counts when INIT agreed on DONT_MASK. Get
     /// descriptors of nodes before: bringing one back may need the daemon's rights, and going there and back costs.
     func enter(_ caller: borrowing Caller, umask: UInt32 = 0) throws(Errno) {
-        try credentials.enter(uid: caller.uid, gid: caller.gid, group: caller.supplementaryGroup)
+        try credentials.enter(
+            uid: caller.uid, gid: caller.gid, group: caller.supplementaryGroup,
+            groupsAreKnown: isNegotiated(InitFlags.createSupplementaryGroup))
         credentials.useUmask(isNegotiated(InitFlags.dontMask) ? umask : 0)
     }
 

@@ -48,6 +48,7 @@ import Testing
 
     @Test func aCallerHasNoMoreRightsThanItself() throws {
         let test = try TestShare()
+        _ = try test.initialize()
         chmod(test.path, 0o755)
         #expect(test.error { try make($0, .user(1000), "x", in: .root) } == .EACCES)
         #expect(test.error { try make($0, .root, "x", in: .root) } == nil)
@@ -58,6 +59,7 @@ import Testing
         var groups: [gid_t] = [4242]
         #expect(vfs_setgroups_thread(1, &groups) == 0)
         let test = try TestShare()
+        _ = try test.initialize()
         #expect(threadStatus("Groups").isEmpty)
         chown(test.path, 0, 4242)
         chmod(test.path, 0o2775)
@@ -67,6 +69,7 @@ import Testing
     /// S3 of virtiofsd 1.14: a group sent with one request must not be there for the next.
     @Test func aSupplementaryGroupIsForOneRequest() throws {
         let test = try TestShare()
+        _ = try test.initialize()
         chown(test.path, 0, 4242)
         chmod(test.path, 0o770)
         var root = Caller.root
@@ -77,6 +80,18 @@ import Testing
         user.supplementaryGroup = 4242
         #expect(test.error { try make($0, user, "user", in: .root) } == nil)
         #expect(threadStatus("Groups").isEmpty)
+        #expect(test.error { try make($0, .user(1000), "y", in: .root) } == .EACCES)
+    }
+
+    /// Linux before 6.3 sends no group: what it has allowed to a member of the directory's group must not fail here.
+    @Test func withoutGroupsTheGuestsCheckStands() throws {
+        let test = try TestShare()
+        chown(test.path, 0, 4242)
+        chmod(test.path, 0o2770)
+        _ = try test.initialize(.max & ~InitFlags.createSupplementaryGroup)
+        let made = try test.request { try make($0, .user(1000), "x", in: .root) }
+        #expect(made.st_uid == 1000 && made.st_gid == 4242)
+        _ = try test.initialize()
         #expect(test.error { try make($0, .user(1000), "y", in: .root) } == .EACCES)
     }
 
@@ -144,7 +159,7 @@ import Testing
         let thread = try Thread(name: "unprivileged") {
             guard vfs_capset_thread(0, 0, 0) == 0, let credentials = try? Credentials() else { return }
             do throws(Errno) {
-                try credentials.enter(uid: 1000, gid: 0, group: nil)
+                try credentials.enter(uid: 1000, gid: 0, group: nil, groupsAreKnown: true)
             } catch {
                 outcome.set(error, credentials.isDaemon)
             }
