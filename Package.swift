@@ -40,10 +40,14 @@ targets += room("VhostUser", ["CLinux", "Errors", "Virtqueue", "GuestMemory", "H
 targets += room("FuseWire")
 targets += room("FuseServer", ["Errors", "FuseWire"])
 targets += room("HostFS", ["CLinux", "Errors", "FuseServer", "FuseWire", "StateArena", "HostOS"])
-targets += room("Frontend", ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"])
+targets += room(
+    "Frontend", ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"])
 targets += room(
     "Backend",
-    ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseServer", "FuseWire", "StateArena", "HostOS"],
+    [
+        "CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseServer", "FuseWire", "StateArena",
+        "HostOS",
+    ],
     tests: ["Frontend", "HostFS", "AllocationCounter"])
 targets += room("Guest", ["CLinux", "Errors", "HostOS"])
 targets += [
@@ -55,7 +59,8 @@ targets += [
         cSettings: gnu, swiftSettings: strict),
     .testTarget(
         name: "virtiofsdTests",
-        dependencies: ["virtiofsd", "Errors", "FuseWire", "Frontend", "HostFS", "HostOS", logging], cSettings: gnu,
+        dependencies: ["virtiofsd", "Errors", "FuseWire", "Frontend", "HostFS", "HostOS", logging],
+        cSettings: gnu,
         swiftSettings: relaxed),
     .executableTarget(
         name: "virtiofs", dependencies: ["CLinux", "Errors", "Guest", "HostOS", arguments, logging],

@@ -24,10 +24,14 @@ struct OutputSink {
     var waitsFor: Int32 { pending.isEmpty ? -1 : target }
 
     mutating func take(_ bytes: [UInt8]) {
+        if isBroken { return }
         if target < 0 { captured += bytes } else { pending = bytes[...] }
     }
 
-    /// Writes at most what a pipe that polls writable is sure to take (PIPE_BUF). A reader who is gone gets no more.
+    /// The reader has gone; what comes is dropped.
+    private(set) var isBroken = false
+
+    /// Writes at most what a pipe that polls writable is sure to take (PIPE_BUF).
     mutating func flushOnce() {
         let part = pending.prefix(4096)
         let count = unsafe part.withUnsafeBytes { unsafe write(target, $0.baseAddress, $0.count) }
@@ -35,13 +39,9 @@ struct OutputSink {
             pending = pending.dropFirst(count)
         } else if errno != EAGAIN && errno != EINTR {
             pending = []
-            target = discard
+            isBroken = true
         }
     }
-
-    /// /dev/null, shared by all: a sink whose reader has gone goes on taking.
-    private var discard: Int32 { Self.null }
-    private static let null = unsafe open("/dev/null", O_WRONLY | O_CLOEXEC)
 }
 
 /// Where bytes for the guest come from. Counted pieces for a command's pipe, each after the guest has taken the one before;

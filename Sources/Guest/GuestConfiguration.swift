@@ -132,6 +132,8 @@ package enum GuestError: Error, CustomStringConvertible {
     case timedOut
     /// `stopDescriptor` became readable.
     case stopped
+    /// Nobody reads the command's output any more.
+    case outputClosed
     /// The guest ended or never came up; `log` is the end of what it and its machine said.
     case died(reason: String, log: String)
 
@@ -140,6 +142,7 @@ package enum GuestError: Error, CustomStringConvertible {
         case .startup(let error): error.description
         case .timedOut: "the guest did not finish in time"
         case .stopped: "stopped"
+        case .outputClosed: "nobody reads the output"
         case .died(let reason, let log):
             log.isEmpty ? reason : "\(reason); the last lines of its log:\n\(log)"
         }

@@ -194,6 +194,7 @@ package final class GuestMachine {
         if entries[3].revents & Int16(POLLOUT) != 0 { _ = wires.send(.control, &controlPending) }
         if entries[3].revents != 0, let bytes = wires.receive(.control) { controlBytes += bytes }
         exchange.move(Array(entries[fixed...]), wires)
+        if exchange.output.isBroken { throw .outputClosed }
         if entries[1].revents != 0 {
             while let bytes = wires.receive(.log), !bytes.isEmpty { keepLog(bytes) }
             throw died("the guest's machine ended: \(process.end.map { "\($0)" } ?? "")")

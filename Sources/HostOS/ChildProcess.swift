@@ -6,8 +6,9 @@ import Synchronization
 
 /// A program started by us, with a process group of its own; the whole group is dead when this value ends.
 ///
-/// Each child has a thread of ours that starts it and waits for it. The kernel sends the parent-death signal when the
-/// *thread* that forked ends, so that thread has to live as long as the child: then even kill -9 leaves nothing behind.
+/// Between us and the program stands a guard (CLinux/spawn.c) that kills the group when we die, even by kill -9. Each child
+/// has a thread of ours that starts it and waits for it: the kernel sends the parent-death signal when the *thread* that
+/// forked ends, so that thread has to live as long as the child.
 package final class ChildProcess: Sendable {
     /// How a process ended.
     package enum End: Equatable, Sendable {
@@ -92,10 +93,13 @@ package final class ChildProcess: Sendable {
         return end
     }
 
-    /// Sends `number` to the whole process group if the process still runs.
+    /// Sends `number`, one of SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGKILL, to the whole process group if the process
+    /// still runs.
     package func signal(_ number: Int32) {
         shared.state.withLock { state in
-            if case .running(let process) = state { _ = kill(-process, number) }
+            if case .running(let guardian) = state {
+                _ = kill(guardian, number == SIGKILL ? killSignal : number)
+            }
         }
     }
 
@@ -130,12 +134,11 @@ extension ChildProcess {
 }
 
 extension ChildProcess.Shared {
-    /// Waits for the end of `process`, kills what is left of its group while the number is still ours, and reaps it.
+    /// Waits for the end of `process` and reaps it, so that no signal of ours goes to a number that is somebody else's.
     fileprivate func reap(_ process: pid_t) {
         var information = unsafe siginfo_t()
         while unsafe waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT) != 0 && errno == EINTR {}
         state.withLock { state in
-            _ = kill(-process, SIGKILL)
             var status: Int32 = 0
             while unsafe waitpid(process, &status, 0) < 0 && errno == EINTR {}
             state = .ended(
@@ -156,6 +159,8 @@ package func currentEnvironment() -> [String] {
     }
     return result
 }
+
+private let killSignal = Int32(VFS_SPAWN_KILL)
 
 private func spawn(_ argv: [String], _ environment: [String], _ descriptors: [Int32]) throws(Errno) -> pid_t {
     let arguments = CStringArray(argv)

@@ -23,6 +23,7 @@ struct VMSession {
         } catch {
             switch error {
             case .stopped: return 128 + (signals.next() ?? SIGTERM)
+            case .outputClosed: return 128 + SIGPIPE
             case .timedOut:
                 say("\(error)")
                 return 124

@@ -98,10 +98,14 @@ int vfs_wait_signaled(int status);
 int vfs_wait_signal(int status);
 
 // ---- starting a program ----
-enum { VFS_SPAWN_MAX_FDS = 16 };
+enum {
+    VFS_SPAWN_MAX_FDS = 16,
+    VFS_SPAWN_KILL = SIGUSR1, // asks a guard to kill its program and all that the program has started
+};
 /// Starts `path` with `fds[i]` as its descriptor i and no other, in a process group of its own, with default signal
-/// handling, and killed when the calling *thread* ends. Returns the process id, or -1 with the errno of what failed,
-/// exec included.
+/// handling. Returns the process id of its guard, or -1 with the errno of what failed, exec included. The guard passes
+/// SIGTERM, SIGINT, SIGHUP and SIGQUIT on to the group, kills it when the calling *thread* ends, and ends as the program
+/// ends; then nothing of the group is left.
 pid_t vfs_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, int fd_count);
 /// `environ`, which two modules declare.
 char **vfs_environment(void);
