@@ -71,10 +71,12 @@ import StateArena
 
     /// Everything that makes an object. `umask` is the request's, which counts when INIT agreed on DONT_MASK. Get
     /// descriptors of nodes before: bringing one back may need the daemon's rights, and going there and back costs.
-    func enter(_ caller: borrowing Caller, umask: UInt32 = 0) throws(Errno) {
+    ///
+    /// - Parameter checked: whether the guest's kernel has checked this very access; if not, ours does with what it knows.
+    func enter(_ caller: borrowing Caller, umask: UInt32 = 0, checked: Bool = true) throws(Errno) {
         try credentials.enter(
             uid: caller.uid, gid: caller.gid, group: caller.supplementaryGroup,
-            groupsAreKnown: isNegotiated(InitFlags.createSupplementaryGroup))
+            groupsAreKnown: !checked || isNegotiated(InitFlags.createSupplementaryGroup))
         credentials.useUmask(isNegotiated(InitFlags.dontMask) ? umask : 0)
     }
 

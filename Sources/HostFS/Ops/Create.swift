@@ -17,7 +17,6 @@ extension HostFS {
         try requireWritable()
         let flags = try openFlags(arguments.flags)
         let directory = try descriptor(of: parent)
-        try enter(caller, umask: arguments.umask)
         let file = try createOrOpen(caller, directory, name, arguments, flags)
         // Of what was opened, never of the name: that may mean another object by now.
         let entry = try entry(parent: parent, opened: file.rawValue)
@@ -36,7 +35,7 @@ extension HostFS {
                 guard error == .EEXIST, Int32(bitPattern: arguments.flags) & O_EXCL == 0 else { throw error }
             }
             do throws(Errno) {
-                return try openExisting(directory, name, arguments, flags)
+                return try openExisting(caller, directory, name, arguments, flags)
             } catch {
                 guard error == .ENOENT else { throw error }
             }
@@ -48,6 +47,7 @@ extension HostFS {
         _ caller: borrowing Caller, _ directory: Int32, _ name: Name, _ arguments: CreateIn,
         _ flags: OpenFlags
     ) throws(Errno) -> OwnedDescriptor {
+        try enter(caller, umask: arguments.umask)
         let labelling = try beginLabelling(caller)
         defer { labelling.end() }
         let file = try unsafe openBeneath(
@@ -67,8 +67,10 @@ extension HostFS {
     /// The guest's kernel saw no file of this name, so it has checked nobody's permissions for this one: the host does,
     /// by the caller's ids. The type is checked before anything but O_PATH is opened (CVE-2020-35517).
     private func openExisting(
-        _ directory: Int32, _ name: Name, _ arguments: CreateIn, _ flags: OpenFlags
+        _ caller: borrowing Caller, _ directory: Int32, _ name: Name, _ arguments: CreateIn,
+        _ flags: OpenFlags
     ) throws(Errno) -> OwnedDescriptor {
+        try enter(caller, checked: false)
         let found = try unsafe openBeneath(directory, name.cString, flags: O_PATH)
         switch try FileStatus(of: found.rawValue).type {
         case FileType.regular: break
