@@ -155,14 +155,15 @@ extension HostFS {
             return try entry(parent: parent, parentDescriptor: directory, name: name)
         }
 
-        let object = try unsafe openBeneath(directory, name.cString, flags: O_PATH)
         do throws(Errno) {
+            let object = try unsafe openBeneath(directory, name.cString, flags: O_PATH)
             try setLabel(caller, on: object.rawValue)
+            return try entry(parent: parent, opened: object.rawValue)
         } catch {
-            let isDirectory = try FileStatus(of: object.rawValue).type == FileType.directory
-            try? unsafe removeName(directory, name.cString, ofDirectory: isDirectory)
+            // Whichever it is, the other call changes nothing.
+            try? unsafe removeName(directory, name.cString)
+            try? unsafe removeName(directory, name.cString, ofDirectory: true)
             throw error
         }
-        return try entry(parent: parent, opened: object.rawValue)
     }
 }

@@ -176,6 +176,21 @@ extension TestShare {
         return Array(bytes[..<max(0, count)])
     }
 
+    /// How many descriptors of this process are of this share's objects; other tests run at the same time.
+    func openDescriptors() -> Int {
+        guard let directory = opendir("/proc/self/fd") else { return -1 }
+        defer { closedir(directory) }
+        var count = 0
+        while let entry = readdir(directory) {
+            var target = [CChar](repeating: 0, count: 4096)
+            let length = withUnsafePointer(to: &entry.pointee.d_name.0) { name in
+                readlinkat(dirfd(directory), name, &target, target.count - 1)
+            }
+            if length > 0, String(cString: target).hasPrefix(path + "/") { count += 1 }
+        }
+        return count
+    }
+
     func exists(_ name: String) -> Bool { faccessat(AT_FDCWD, host(name), F_OK, AT_SYMLINK_NOFOLLOW) == 0 }
 }
 
@@ -187,13 +202,4 @@ func failure<R>(_ body: () throws -> R) -> Errno? {
     } catch {
         return error as? Errno
     }
-}
-
-/// How many descriptors this process has open.
-func descriptorsOpen() -> Int {
-    guard let directory = opendir("/proc/self/fd") else { return -1 }
-    defer { closedir(directory) }
-    var count = 0
-    while readdir(directory) != nil { count += 1 }
-    return count
 }
