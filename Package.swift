@@ -48,7 +48,7 @@ targets += room(
         "CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseServer", "FuseWire", "StateArena",
         "HostOS",
     ],
-    tests: ["Frontend", "HostFS", "AllocationCounter"])
+    tests: ["Frontend", "HostFS", "AllocationCounter", "virtiofsd"])
 targets += room("Guest", ["CLinux", "Errors", "HostOS"])
 targets += [
     .executableTarget(

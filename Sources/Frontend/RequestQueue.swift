@@ -107,7 +107,10 @@ package final class RequestQueue {
     /// device must have stopped the ring.
     package func restart() {
         ring = DriverQueue(layout: layout, features: features)
-        for slot in slots.indices { slots[slot].state = .free }
+        for slot in slots.indices {
+            slots[slot].state = .free
+            slots[slot].serial = 0
+        }
         freeSlots = Array(slots.indices.reversed())
         call.clear()
         error.clear()
