@@ -141,8 +141,9 @@ package enum GuestScripts {
         }
 
         run_on_terminal() {
-            $tool stty sane rows $1 cols $2 <$terminal
-            $tool setsid -c sh $work/script <$terminal >$terminal 2>&1 3<&- &
+            exec 5<>$terminal  # a terminal forgets its size when the last one closes it
+            $tool stty sane rows $1 cols $2 <&5
+            $tool setsid -c sh $work/script <$terminal >$terminal 2>&1 3<&- 5<&- &
             leader=$!
             wait $leader
             status=$?

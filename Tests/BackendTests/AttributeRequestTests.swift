@@ -173,7 +173,8 @@ import Testing
         try check(mkfifo(host.path("fifo"), 0o600))
         let guest = try host.guest()
         let fifo = try guest.lookup(.root, "fifo".utf8)
-        #expect(throws: Errno.EPERM) { try guest.setxattr(fifo.node, "user.x".utf8, [1]) }  // user.* is for files only
+        // user.* is for files only
+        #expect(throws: Errno.EPERM) { try guest.setxattr(fifo.node, "user.x".utf8, [1]) }
         if getuid() == 0 {
             try guest.setxattr(fifo.node, "trusted.x".utf8, [1])
             #expect(try guest.getxattr(fifo.node, "trusted.x".utf8) == [1])

@@ -134,7 +134,8 @@ import Testing
         let cases: [(bytes: [UInt8], units: UInt16)] = [
             (block, 1), (block, 3), ([], 1), ([], 0xffff),  // the total is not that of the blocks
             (block + block, 4),  // twice
-            (words(0, 32), 1), (words(24, 32), 1), (words(8, 32), 1),  // too short, too long, without its count
+            // Too short, too long, without its count
+            (words(0, 32), 1), (words(24, 32), 1), (words(8, 32), 1),
             (words(16, 33, 1, 5), 2),  // an unknown type
             (words(16, 32, 2, 5), 2), (words(16, 32, .max, 5), 2),  // more groups than there are
             (words(16, 1, .max, 0), 2),  // a label that is longer than its block

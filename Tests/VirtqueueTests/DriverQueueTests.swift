@@ -18,7 +18,8 @@ import Virtqueue
             0x77, 0x66, 0x10, 0, 0, 0, 0, 0,  // 2
             0x99, 0x88, 0, 0, 2, 0, 0, 0,  //    WRITE
             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // 3
-            0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // available: flags, index 1, ring[0] = 0, …, used_event
+            // Available: flags, index 1, ring[0] = 0, …, used_event
+            0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         ]
         #expect(try bench.read(golden.count, at: 0) == golden)
 

@@ -156,7 +156,8 @@ import Virtqueue
         bench.layout.poke(0, Self.tableAddress, 32, flags: INDIRECT)
         pokeDescriptor(0, of: table, Self.tableAddress, 16, flags: INDIRECT)
         expect(.nestedIndirect, bench)
-        pokeDescriptor(0, of: table, Self.data, 1, flags: NEXT, next: 2)  // bounded by the table, not the ring
+        // Bounded by the table, not the ring
+        pokeDescriptor(0, of: table, Self.data, 1, flags: NEXT, next: 2)
         expect(.descriptorOutOfRange, bench)
         pokeDescriptor(0, of: table, Self.data, 1, flags: NEXT, next: 1)
         pokeDescriptor(1, of: table, Self.data, 1, flags: NEXT, next: 0)

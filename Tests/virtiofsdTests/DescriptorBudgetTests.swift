@@ -30,7 +30,8 @@ import Testing
 
     @Test func anExplicitNumberIsTakenAsItIs() {
         #expect(plan(.exactly(4096)).limit == DescriptorLimit(soft: 4096, hard: 4096))
-        #expect(plan(.exactly(2_000_000)).limit?.soft == 2_000_000)  // the kernel refuses it: above fs.nr_open
+        // The kernel refuses it: above fs.nr_open
+        #expect(plan(.exactly(2_000_000)).limit?.soft == 2_000_000)
         #expect(plan(.exactly(4096)).remark == nil)
     }
 

@@ -93,7 +93,8 @@ import Testing
         request.replyBodyByteCount = MemoryLayout<OpenOut>.size
         _ = try guest.submit(request)
         let deadline = Deadline(milliseconds: 30_000)
-        while fcntl(file.rawValue, F_GETLEASE) == F_WRLCK, !deadline.hasPassed {  // F_RDLCK: the open waits for us
+        // F_RDLCK: the open waits for us
+        while fcntl(file.rawValue, F_GETLEASE) == F_WRLCK, !deadline.hasPassed {
             _ = waitReadable(-1, timeoutMilliseconds: 5)
         }
         daemon.child.signal(SIGTERM)
