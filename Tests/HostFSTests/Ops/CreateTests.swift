@@ -46,6 +46,7 @@ import Testing
     @Test(.enabled(if: isRoot, "acting as others needs root"))
     func theCallerIsHeldToTheHostsPermissions() throws {
         let test = try TestShare()
+        try #require(try test.initialize() & InitFlags.createSupplementaryGroup != 0)
         let directory = try open(test, mode: 0o755)
         #expect(failure { try test.create("f", O_WRONLY, as: .user(1000), in: directory) } == .EACCES)
         #expect(failure { try test.mkdir("f", as: .user(1000), in: directory) } == .EACCES)
@@ -135,6 +136,7 @@ import Testing
     @Test(.enabled(if: isRoot, "acting as others needs root"))
     func setGroupIDIsNotGivenAway() throws {
         let test = try TestShare()
+        try #require(try test.initialize() & InitFlags.createSupplementaryGroup != 0)
         let directory = try open(test, mode: 0o2777, group: 4242)
         let stranger = try test.create("a", O_RDWR, mode: 0o2775, as: .user(1000), in: directory).entry
             .attributes
@@ -150,6 +152,7 @@ import Testing
     @Test(.enabled(if: isRoot, "acting as others needs root"))
     func supplementaryGroupsDoNotStick() throws {
         let test = try TestShare()
+        try #require(try test.initialize() & InitFlags.createSupplementaryGroup != 0)
         let directory = try open(test, mode: 0o770, group: 4242)
         var root = Caller.root
         root.supplementaryGroup = 4242
@@ -183,6 +186,7 @@ import Testing
     @Test(.enabled(if: isRoot, "device nodes need root"))
     func devicesKeepTheirNumber() throws {
         let test = try TestShare()
+        try #require(try test.initialize() & InitFlags.createSupplementaryGroup != 0)
         let number: UInt32 = 0x103  // 1:3 as the kernel packs it
         let wide: UInt32 = 0x1230_8004  // major 0x80, minor 0x12304
         #expect(try test.mknod("c", S_IFCHR | 0o600, device: number).attributes.rdev == number)
