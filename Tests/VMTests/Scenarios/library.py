@@ -157,8 +157,8 @@ def content_hash(path, size):
                 if error.errno == errno.ENXIO:
                     break
                 raise
-            end = os.lseek(file.fileno(), place, os.SEEK_HOLE) if place else size
-            while place < max(end, place + 1) and place < size:
+            end = min(size, max(place + 1, os.lseek(file.fileno(), place, os.SEEK_HOLE)))
+            while place < end:
                 block = os.pread(file.fileno(), 65536, place)
                 if block.strip(b"\0"):
                     digest.update(b"%d " % place + block)

@@ -92,10 +92,14 @@ final class TestGuest {
         _ name: String, in directory: String, _ words: [String] = [], seconds: Int32 = 300,
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
+        report(name, try output(of: name, in: directory, words, seconds: seconds), directory, sourceLocation)
+    }
+
+    func output(
+        of name: String, in directory: String, _ words: [String] = [], seconds: Int32 = 300
+    ) throws -> GuestResult {
         let arguments = ([directory] + words).map { GuestScripts.quoted($0) }.joined(separator: " ")
-        let result = try debian(
-            "exec python3 - \(arguments)", input: try Scenario(name).code, seconds: seconds)
-        report(name, result, directory, sourceLocation)
+        return try debian("exec python3 - \(arguments)", input: try Scenario(name).code, seconds: seconds)
     }
 
     private func report(
