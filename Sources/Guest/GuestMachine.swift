@@ -42,7 +42,10 @@ package final class GuestMachine {
             plan = try MachinePlan.command(for: configuration, directory: directory.path)
         } catch { throw .startup(error) }
         try self.init(configuration, plan, directory)
-        try boot()
+        do throws(GuestError) { try boot() } catch {
+            if case .timedOut = error { throw died("the guest did not boot in time") }
+            throw error
+        }
     }
 
     private init(
@@ -97,10 +100,7 @@ package final class GuestMachine {
                 if line == word { return }
                 throw died("the guest says: \(line)")
             }
-            do throws(GuestError) { try step(&idle, deadline) } catch {
-                if case .timedOut = error { throw died("the guest did not answer in time") }
-                throw error
-            }
+            try step(&idle, deadline)
         }
     }
 
@@ -121,7 +121,7 @@ package final class GuestMachine {
 
     // MARK: commands
 
-    /// Runs one command to its end.
+    /// Runs one command to its end. After an error the guest is out of step and can only be ended.
     package func execute(_ command: GuestCommand) throws(GuestError) -> GuestResult {
         var exchange = CommandExchange(.pipes(command), pieceByteCount: pieceByteCount)
         return try exchangeToEnd(&exchange, command, "pipes")
