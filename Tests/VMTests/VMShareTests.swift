@@ -5,57 +5,70 @@ import Testing
 
 /// What programs and users do on a share, under the options that change it; all shares of a stack in one guest.
 @Suite(.serialized) struct VMShareTests {
-    private func check(_ stack: Stack, requestQueues: Int) throws {
-        let scratch = try ["plain", "acl", "never", "always", "metadata", "writeback", "readonly"].map {
-            ($0, try ScratchDirectory())
-        }
-        let directories = Dictionary(uniqueKeysWithValues: scratch)
-        func share(_ tag: String, cache: String? = nil, readOnly: Bool = false, _ options: [String]) throws
-            -> TestShare
-        {
-            let directory = try #require(directories[tag]).path
-            return TestShare(
-                tag, directory, cache: cache, requestQueues: requestQueues, readOnly: readOnly,
-                options: options)
-        }
-        let plain = try share("plain", ["--xattr"])
-        let acl = try share("acl", ["--xattr", "--posix-acl"])
-        let never = try share("never", cache: "never", ["--xattr", "--allow-direct-io"])
-        let always = try share("always", cache: "always", ["--xattr"])
-        let metadata = try share("metadata", cache: "metadata", ["--xattr"])
-        let writeback = try share("writeback", ["--xattr", "--writeback"])
-        let readOnly = try share("readonly", readOnly: true, ["--xattr"])
-        try fillReadOnly(readOnly.directory)
+    /// A share and the scenarios that run in it, each with its words.
+    private struct Case {
+        let scratch: ScratchDirectory
+        let share: TestShare
+        let scenarios: [(name: String, words: [String])]
 
-        let guest = try TestGuest(stack, [plain, acl, never, always, metadata, writeback, readOnly])
-        try guest.run("files", in: "/mnt/plain")
-        try guest.run("names", in: "/mnt/plain")
-        try guest.run("users", in: "/mnt/plain")
-        try guest.run("programs", in: "/mnt/plain")
-        try guest.run("users", in: "/mnt/acl", ["acl"])
-        try guest.run("files", in: "/mnt/never", ["no-mapping"])
-        try guest.run("names", in: "/mnt/always")
-        try guest.run("files", in: "/mnt/always")
-        try guest.run("core", in: "/mnt/metadata", ["no-mapping"])
-        try guest.run("files", in: "/mnt/writeback")
-        try guest.run("readonly", in: "/mnt/readonly", ["in-place"])
-        for share in [plain, acl, never, always, metadata, writeback, readOnly] {
-            try guest.expectSameOnBothSides(share)
+        init(
+            _ tag: String, _ requestQueues: Int, cache: String? = nil, readOnly: Bool = false,
+            _ options: [String] = [],
+            run scenarios: [(name: String, words: [String])]
+        ) throws {
+            scratch = try ScratchDirectory()
+            share = TestShare(
+                tag, scratch.path, cache: cache, requestQueues: requestQueues, readOnly: readOnly,
+                options: ["--xattr"] + options)
+            self.scenarios = scenarios
+        }
+    }
+
+    private func check(_ stack: Stack, _ cases: [Case]) throws {
+        let guest = try TestGuest(stack, cases.map(\.share))
+        for one in cases {
+            for (name, words) in one.scenarios { try guest.run(name, in: "/mnt/\(one.share.tag)", words) }
+            try guest.expectSameOnBothSides(one.share)
         }
         guest.end()
     }
 
-    private func fillReadOnly(_ directory: String) throws {
+    private func readOnlyCase(requestQueues: Int) throws -> Case {
+        let result = try Case(
+            "readonly", requestQueues, readOnly: true, run: [("readonly", ["in-place"])])
         let script = """
             cd "$0" && printf 'of the host' >file && mkdir directory && ln -s file link && setfattr -n user.x -v 1 file
             """
-        let result = try ChildProcess.run("/bin/sh", ["-ec", script, directory])
-        try #require(result.end == .exited(0), "\(String(decoding: result.errors, as: UTF8.self))")
+        let made = try ChildProcess.run("/bin/sh", ["-ec", script, result.scratch.path])
+        try #require(made.end == .exited(0), "\(String(decoding: made.errors, as: UTF8.self))")
+        return result
     }
 
     @Test(.enabled(if: requirementsMet("VMShare.stock", .qemu, .debianRoot, .root)))
-    func stock() throws { try check(.stock, requestQueues: 1) }
+    func stock() throws {
+        try check(
+            .stock,
+            [
+                try Case("plain", 1, run: [("files", []), ("names", []), ("users", []), ("programs", [])]),
+                try Case("acl", 1, ["--posix-acl"], run: [("users", ["acl"])]),
+                try Case("never", 1, cache: "never", ["--allow-direct-io"], run: [("files", ["no-mapping"])]),
+                try Case("always", 1, cache: "always", run: [("names", [])]),
+                try Case("metadata", 1, cache: "metadata", run: [("core", ["no-mapping"])]),
+                try Case("writeback", 1, ["--writeback"], run: [("files", [])]),
+                try readOnlyCase(requestQueues: 1),
+            ])
+    }
 
     @Test(.enabled(if: requirementsMet("VMShare.lab", .qemu, .lab, .debianRoot, .root)))
-    func lab() throws { try check(.lab, requestQueues: 4) }
+    func lab() throws {
+        try check(
+            .lab,
+            [
+                try Case("plain", 4, run: [("files", []), ("names", []), ("users", []), ("programs", [])]),
+                try Case("acl", 4, ["--posix-acl"], run: [("users", ["acl"])]),
+                try Case("writeback", 4, ["--writeback"], run: [("core", [])]),
+                try Case("mapped", 4, cache: "never", ["--allow-mmap"], run: [("core", [])]),
+                try readOnlyCase(requestQueues: 4),
+            ])
+    }
 }

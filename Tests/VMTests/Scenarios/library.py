@@ -175,8 +175,9 @@ def attributes(path):
         return []
 
 
-def manifest(directory, births=False):
-    """A line for each file below a directory: all that both sides must agree on."""
+def manifest(directory, *words):
+    """A line for each file below a directory: all that both sides must agree on. Words: "births" adds the times of birth,
+    "no-times" leaves the others out."""
     lines, first_names = [], {}
     todo = [b"."]
     os.chdir(directory)
@@ -184,7 +185,8 @@ def manifest(directory, births=False):
         path = todo.pop()
         status = os.lstat(path)
         kind = stat.S_IFMT(status.st_mode)
-        fields = [repr(path)[1:], oct(status.st_mode), status.st_uid, status.st_gid, f"mtime={status.st_mtime_ns}"]
+        fields = [repr(path)[1:], oct(status.st_mode), status.st_uid, status.st_gid]
+        fields += [] if "no-times" in words else [f"mtime={status.st_mtime_ns}"]
         if kind == stat.S_IFDIR:
             names = os.listdir(path)
             todo += sorted((os.path.join(path, name) for name in names), reverse=True)
@@ -199,7 +201,7 @@ def manifest(directory, births=False):
         for name in sorted(attributes(path)):
             if not name.startswith("security."):
                 fields.append(f"{name}={os.getxattr(path, name, follow_symlinks=False).hex()}")
-        if births:
+        if "births" in words:
             fields.append(f"birth={birth_time(path)}")
         lines.append(" ".join(str(field) for field in fields))
     return "\n".join(lines)

@@ -22,7 +22,7 @@ struct Scenario {
     /// A listing of a directory in which both sides must agree.
     static func manifest() throws -> Scenario {
         let folder = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/Scenarios"
-        let end = "\nprint(manifest(sys.argv[1], births='births' in sys.argv))\n"
+        let end = "\nprint(manifest(*sys.argv[1:]))\n"
         return Scenario(name: "manifest", code: try Files.read("\(folder)/library.py") + Array(end.utf8))
     }
 
