@@ -50,6 +50,7 @@ targets += room(
     ],
     tests: ["Frontend", "HostFS", "AllocationCounter", "virtiofsd"])
 targets += room("Guest", ["CLinux", "Errors", "HostOS"])
+targets += room("Conformance", ["CLinux", "Errors", "HostOS"])
 targets += [
     .executableTarget(
         name: "virtiofsd",
@@ -65,6 +66,9 @@ targets += [
     .executableTarget(
         name: "virtiofs", dependencies: ["CLinux", "Errors", "Guest", "HostOS", arguments, logging],
         cSettings: gnu, swiftSettings: strict),
+    // Few libraries: it is copied into guests together with them.
+    .executableTarget(
+        name: "conformance", dependencies: ["Conformance"], cSettings: gnu, swiftSettings: strict),
     // The daemon in real guests.
     .testTarget(
         name: "VMTests", dependencies: ["virtiofsd", "CLinux", "Errors", "Guest", "HostOS"],
@@ -76,6 +80,7 @@ let package = Package(
     products: [
         .executable(name: "virtiofsd", targets: ["virtiofsd"]),
         .executable(name: "virtiofs", targets: ["virtiofs"]),
+        .executable(name: "conformance", targets: ["conformance"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -58,8 +58,10 @@
 // ---- system calls without a wrapper, or whose wrapper acts on every thread of the process ----
 
 int vfs_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
-// setgroups(2) and capset(2) of the calling thread only; glibc's change all threads.
+// setgroups(2), setresuid(2), setresgid(2) and capset(2) of the calling thread only; glibc's change all threads.
 int vfs_setgroups_thread(size_t count, const gid_t *groups);
+int vfs_setresuid_thread(uid_t real, uid_t effective, uid_t saved);
+int vfs_setresgid_thread(gid_t real, gid_t effective, gid_t saved);
 int vfs_capget_thread(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable);
 int vfs_capset_thread(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 int vfs_fchmodat2(int directory, const char *path, mode_t mode, int flags);
