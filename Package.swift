@@ -41,7 +41,8 @@ targets += room("FuseWire")
 targets += room("FuseServer", ["Errors", "FuseWire"])
 targets += room("HostFS", ["CLinux", "Errors", "FuseServer", "FuseWire", "StateArena", "HostOS"])
 targets += room(
-    "Frontend", ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"])
+    "Frontend", ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"],
+    tests: ["AllocationCounter", "Guest"])
 targets += room(
     "Backend",
     [

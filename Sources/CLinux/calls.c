@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "CLinux.h"
 
+#include <linux/futex.h>
 #include <string.h>
+#include <time.h>
 
 int vfs_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
     struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
@@ -53,6 +55,13 @@ int vfs_tgkill(pid_t process, pid_t thread, int signal) { return (int)syscall(SY
 int vfs_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
     return prctl(option, a, b, c, d);
 }
+
+void vfs_futex_wait(uint32_t *word, uint32_t expected, int timeout_ms) {
+    struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000l};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
+}
+
+void vfs_futex_wake_all(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0); }
 
 int vfs_fcntl_lock(int fd, int command, struct flock *lock) { return fcntl(fd, command, lock); }
 int vfs_fcntl_int(int fd, int command, int argument) { return fcntl(fd, command, argument); }

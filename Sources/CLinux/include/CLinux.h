@@ -68,6 +68,9 @@ int vfs_fchmodat2(int directory, const char *path, mode_t mode, int flags);
 int vfs_renameat2(int from, const char *old_name, int to, const char *new_name, unsigned flags);
 int vfs_tgkill(pid_t process, pid_t thread, int signal);
 int vfs_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+/// Sleeps while `*word` is `expected`, at most `timeout_ms` milliseconds (negative: for ever); may return early.
+void vfs_futex_wait(uint32_t *word, uint32_t expected, int timeout_ms);
+void vfs_futex_wake_all(uint32_t *word);
 int vfs_fcntl_lock(int fd, int command, struct flock *lock);
 int vfs_fcntl_int(int fd, int command, int argument);
 int vfs_ioctl_pointer(int fd, unsigned long request, void *argument);

@@ -5,33 +5,6 @@ import HostOS
 import VhostUser
 import Virtqueue
 
-/// How a front-end sets its device up.
-package struct FrontendOptions: Sendable {
-    /// Queues beside the hiprio queue.
-    package var requestQueues = 1
-    /// Descriptors in each ring: a power of two.
-    package var queueSize = 256
-    /// Requests that can be outstanding on each queue.
-    package var depth = 16
-    /// Taken where the back-end offers them.
-    package var features: VirtioFeatures = [.version1, .eventIndex, .indirectDescriptors]
-    package var protocolFeatures: ProtocolFeatures = [
-        .multiqueue, .replyAck, .configureMemorySlots, .resetDevice, .configuration,
-    ]
-    package var guestBase: UInt64 = 0
-    /// What stands for our own address of the guest's first byte.
-    package var userBase: UInt64 = 0x7000_0000_0000
-    /// Cuts guest memory into regions of this size, a multiple of 64 KiB; nil for one region.
-    package var regionByteCount: Int?
-    /// The longest request and the longest reply, in bytes: 1 MiB of data and what goes with it.
-    package var requestByteCount = 1 << 20 + 8192
-    package var replyByteCount = 1 << 20 + 8192
-    /// How long to wait for an answer to a vhost-user message, in milliseconds.
-    package var replyTimeout: Int32 = 30_000
-
-    package init() {}
-}
-
 /// The VMM's role for one vhost-user-fs device: guest memory, the queues and the vhost-user session.
 package final class DeviceFrontend {
     package let session: FrontendSession
@@ -39,6 +12,12 @@ package final class DeviceFrontend {
     package let ram: GuestRAM
     /// The hiprio queue, then the request queues.
     package let queues: [RequestQueue]
+    /// What `FrontendOptions.bufferCount` asked for.
+    package let buffers: [RAMBuffer]
+
+    private static let page = 4096
+    /// Guest memory has a multiple of this.
+    private static let chunk = 65536
 
     /// Makes memory and queues for a session that has negotiated `features`; sends nothing.
     package init(
@@ -55,9 +34,12 @@ package final class DeviceFrontend {
                     index: index, size: options.queueSize, depth: options.depth, capacity: capacity,
                     from: &allocator))
         }
+        let bufferByteCount = (options.bufferByteCount + Self.page - 1) / Self.page * Self.page
+        let bufferAddresses = (0..<options.bufferCount).map { _ in
+            allocator.take(bufferByteCount, alignment: UInt64(Self.page), contiguous: true)
+        }
         do throws(Errno) {
-            let page = 65536
-            let byteCount = (allocator.byteCount + page - 1) / page * page
+            let byteCount = (allocator.byteCount + Self.chunk - 1) / Self.chunk * Self.chunk
             let ram = try GuestRAM(
                 byteCount: byteCount, regionByteCount: options.regionByteCount, guestBase: options.guestBase,
                 userBase: options.userBase)
@@ -65,9 +47,17 @@ package final class DeviceFrontend {
             let ringFeatures = RingFeatures(negotiated: features.rawValue)
             var queues: [RequestQueue] = []
             for plan in plans {
-                queues.append(try RequestQueue(plan: plan, ram: ram, features: ringFeatures))
+                queues.append(
+                    try RequestQueue(
+                        plan: plan, ram: ram, features: ringFeatures, connection: session.connection))
             }
             self.queues = queues
+            var buffers: [RAMBuffer] = []
+            for address in bufferAddresses {
+                buffers.append(
+                    try RAMBuffer(at: address, byteCount: bufferByteCount, memory: ram.memory))
+            }
+            self.buffers = buffers
         } catch {
             throw .system(error)
         }
