@@ -122,12 +122,14 @@ package func environmentVariable(_ name: String) -> String? {
     return unsafe String(cString: value)
 }
 
-/// A new directory for this process's sockets, removed with all files in it when its owner ends.
+/// A new directory for files of this process, removed with all files in it when its owner ends.
 package final class TemporaryDirectory: Sendable {
     package let path: String
 
-    package init(prefix: String) throws(Errno) {
-        var template = Array("\(environmentVariable("TMPDIR") ?? "/tmp")/\(prefix)XXXXXX".utf8CString)
+    /// `parent` nil: where this machine has temporary files.
+    package init(prefix: String, in parent: String? = nil) throws(Errno) {
+        let folder = parent ?? environmentVariable("TMPDIR") ?? "/tmp"
+        var template = Array("\(folder)/\(prefix)XXXXXX".utf8CString)
         guard unsafe mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
