@@ -65,7 +65,8 @@ targets += [
         cSettings: gnu,
         swiftSettings: relaxed),
     .executableTarget(
-        name: "virtiofs", dependencies: ["CLinux", "Errors", "Guest", "HostOS", arguments, logging],
+        name: "virtiofs",
+        dependencies: ["CLinux", "Errors", "Frontend", "Guest", "HostOS", arguments, logging],
         cSettings: gnu, swiftSettings: strict),
     // Few libraries: it is copied into guests together with them.
     .executableTarget(

@@ -175,7 +175,7 @@ private func spawn(_ argv: [String], _ environment: [String], _ descriptors: [In
 }
 
 /// A NULL-terminated array of C strings, as exec wants it.
-@safe private struct CStringArray: ~Copyable {
+@safe struct CStringArray: ~Copyable {
     let base: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     private let count: Int
 

@@ -4,7 +4,8 @@ import ArgumentParser
 /// The words a person uses around the daemon.
 struct Virtiofs: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "virtiofs", abstract: "Tools around virtiofsd.", subcommands: [VM.self])
+        commandName: "virtiofs", abstract: "Tools around virtiofsd.",
+        subcommands: [VM.self, MountCommand.self])
 }
 
 @main

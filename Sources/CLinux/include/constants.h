@@ -5,6 +5,10 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/ioctl.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/mount.h>
 
 static const unsigned long VFS_FS_IOC_GETFLAGS = FS_IOC_GETFLAGS;
 static const unsigned long VFS_FS_IOC_SETFLAGS = FS_IOC_SETFLAGS;
@@ -12,5 +16,14 @@ static const unsigned long VFS_FS_IOC_FSGETXATTR = FS_IOC_FSGETXATTR;
 static const unsigned long VFS_FS_IOC_FSSETXATTR = FS_IOC_FSSETXATTR;
 
 static const int VFS_O_TMPFILE = O_TMPFILE;
+
+// FUSE_DEV_IOC_CLONE of <linux/fuse.h>, whose structs are not to be seen here.
+static const unsigned long VFS_FUSE_CLONE = _IOR(229, 0, uint32_t);
+
+static const unsigned long VFS_MS_RDONLY = MS_RDONLY;
+
+static const uint32_t VFS_EPOLLIN = EPOLLIN;
+static const uint32_t VFS_EPOLLET = EPOLLET;
+static const uint32_t VFS_EPOLLEXCLUSIVE = EPOLLEXCLUSIVE;
 
 #endif

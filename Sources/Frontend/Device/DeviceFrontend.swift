@@ -93,6 +93,13 @@ package final class DeviceFrontend {
         starting session: FrontendSession, options: FrontendOptions
     ) throws(VhostUserError) {
         try session.negotiate(wanted: options.protocolFeatures)
+        try self.init(negotiated: session, options: options)
+    }
+
+    /// Starts every queue on a session whose `negotiate` has been done.
+    package convenience init(
+        negotiated session: FrontendSession, options: FrontendOptions
+    ) throws(VhostUserError) {
         let features = session.offeredFeatures.intersection(options.features)
         try session.setFeatures(features)
         try self.init(session: session, features: features, options: options)

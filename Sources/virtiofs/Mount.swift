@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+
+/// `virtiofs mount`.
+struct MountCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mount",
+        abstract: "Mounts a virtiofsd on a directory of this host, without a virtual machine.",
+        discussion: """
+            Either give the socket of a daemon that runs already, or a directory, for which a daemon is started; what \
+            follows -- are options for it. It ends by umount MOUNTPOINT, or by SIGINT or SIGTERM. Status 1: it could not \
+            be mounted, or the daemon has ended before.
+
+            virtiofs mount --shared-dir /srv/data /mnt
+            virtiofs mount --socket-path /tmp/fs.sock /mnt
+            """)
+
+    @Option(help: ArgumentHelp("The socket of a running daemon.", valueName: "PATH"))
+    var socketPath: String?
+
+    @Option(help: ArgumentHelp("Start a daemon for this directory.", valueName: "DIR"))
+    var sharedDir: String?
+
+    @Option(help: ArgumentHelp("The virtiofsd to start: ours, the Rust one or QEMU's.", valueName: "PATH"))
+    var daemon: String?
+
+    @Option(help: ArgumentHelp("Request queues to use (default: one to a processor).", valueName: "N"))
+    var queues: Int?
+
+    @Option(help: ArgumentHelp("Threads that carry requests (default: one to a queue).", valueName: "N"))
+    var threads: Int?
+
+    @Flag(name: [.customLong("read-only"), .customLong("readonly")], help: "Mount read-only.")
+    var readOnly = false
+
+    @Flag(help: "Stay in the foreground instead of returning when the mount is there.")
+    var foreground = false
+
+    @Flag(name: .shortAndLong, help: "With --foreground: show the messages of the daemon that is started.")
+    var verbose = false
+
+    @Option(help: .hidden)
+    var readyDescriptor: Int32?
+
+    @Argument(help: ArgumentHelp("An existing directory.", valueName: "MOUNTPOINT"))
+    var mountPoint: String
+
+    @Argument(
+        parsing: .postTerminator, help: ArgumentHelp("Options for the daemon.", valueName: "daemon-option"))
+    var daemonOptions: [String] = []
+
+    func validate() throws {
+        if (socketPath == nil) == (sharedDir == nil) {
+            throw ValidationError("Give either --socket-path or --shared-dir.")
+        }
+        if socketPath != nil && (daemon != nil || !daemonOptions.isEmpty) {
+            throw ValidationError("--daemon and daemon options go with --shared-dir.")
+        }
+        if let queues, queues < 1 { throw ValidationError("--queues must be at least 1.") }
+        if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }
+    }
+
+    func run() throws {
+        throw ExitCode(foreground ? MountSession(self).run() : MountBackground.run())
+    }
+}

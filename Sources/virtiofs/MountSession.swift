@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import Frontend
+import Glibc
+import Guest
+import HostOS
+
+/// One run of `virtiofs mount`: daemon, mount, end.
+struct MountSession {
+    private let options: MountCommand
+
+    init(_ options: MountCommand) { self.options = options }
+
+    /// The exit status for our caller.
+    func run() -> Int32 {
+        // Before any thread is made, so that every thread has them blocked and only the signalfd sees them.
+        guard let signals = try? SignalDescriptor(collecting: [SIGINT, SIGTERM, SIGHUP, SIGQUIT]) else {
+            return 1
+        }
+        ignoreBrokenPipes()
+        Log.install(level: .warning) { _, message in Self.say(message) }
+        do throws(StartupError) {
+            let daemon = try startDaemon()
+            let mount = try mount(daemon)
+            if let descriptor = options.readyDescriptor {
+                do throws(Errno) {
+                    try MountBackground.announce(descriptor)
+                    Log.install(level: .warning) { level, message in SystemLog.write(level, message) }
+                } catch {
+                    _ = mount.unmount()
+                    return 1
+                }
+            }
+            return serve(mount, daemon, stop: signals.descriptor.rawValue)
+        } catch {
+            Self.say("\(error)")
+            return 1
+        }
+    }
+
+    // MARK: Start
+
+    private func startDaemon() throws(StartupError) -> DaemonProcess? {
+        guard let directory = options.sharedDir else { return nil }
+        var daemon = DaemonConfiguration(tag: "mount", directory: directory)
+        daemon.program = try DaemonProcess.program(options.daemon)
+        daemon.readOnly = options.readOnly
+        daemon.options = options.daemonOptions
+        daemon.verbose = options.verbose && options.readyDescriptor == nil
+        let isOurs = try DaemonProcess.kind(of: daemon.program ?? "") == .swift
+        daemon.requestQueues = options.queues ?? (isOurs ? defaultQueues : 1)
+        // QEMU's daemon knows no read-only mode; the mount does.
+        if !isOurs { daemon.readOnly = false }
+        return try DaemonProcess(daemon)
+    }
+
+    private var defaultQueues: Int { min(8, max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))) }
+
+    private func mount(_ daemon: DaemonProcess?) throws(StartupError) -> Mount {
+        let source = options.sharedDir ?? options.socketPath ?? ""
+        var mount = MountOptions(mountPoint: options.mountPoint, source: source)
+        mount.readOnly = options.readOnly
+        mount.queues = options.queues
+        mount.threads = options.threads
+        return try Mount(try connect(to: daemon?.socketPath ?? source), mount)
+    }
+
+    private func connect(to path: String) throws(StartupError) -> OwnedDescriptor {
+        do throws(Errno) {
+            let socket = try makeUnixSocket()
+            try connectUnixSocket(socket.rawValue, to: path)
+            return socket
+        } catch {
+            throw StartupError(operation: "connect to", subject: path, reason: describe(error))
+        }
+    }
+
+    // MARK: End
+
+    private func serve(_ mount: Mount, _ daemon: DaemonProcess?, stop: Int32) -> Int32 {
+        let end = mount.wait(stop: stop) ?? .asked
+        var status: Int32 = 0
+        if end != .asked { mount.close() }  // first of all, so that nobody waits any longer
+        switch end {
+        case .unmounted: break
+        case .asked:
+            switch mount.unmount() {
+            case .idle: break
+            case .busy:
+                Log.error("\(mount.path) is in use; it is hidden now, and programs that use it get errors")
+            case .aborted:
+                Log.error("the daemon does not answer; programs that use \(mount.path) get errors")
+                status = 1
+            }
+        case .daemonGone: status = lament(mount, "closed its connection" + epitaph(of: daemon))
+        case .daemonBroken(let what): status = lament(mount, "broke the protocol: \(what)")
+        case .failed(let error): status = lament(mount, "is out of reach: \(describe(error))")
+        }
+        mount.close()
+        if end == .unmounted, isDead(mount.path) {
+            Log.error("the connection of \(mount.path) was aborted; unmount it with: umount \(mount.path)")
+            status = 1
+        }
+        return status
+    }
+
+    private func lament(_ mount: Mount, _ what: String) -> Int32 {
+        let source = options.sharedDir ?? options.socketPath ?? ""
+        Log.error(
+            "the daemon of \(source) \(what); programs that use \(mount.path) now get errors; unmount it with: "
+                + "umount \(mount.path)")
+        return 1
+    }
+
+    /// What became of a daemon that we have started.
+    private func epitaph(of daemon: DaemonProcess?) -> String {
+        guard let daemon, let end = daemon.process.wait(milliseconds: 500) else { return "" }
+        let how =
+            switch end {
+            case .exited(let status): "it ended with status \(status)"
+            case .killed(let signal): "it was killed by signal \(signal)"
+            }
+        let said = daemon.messageText.split(separator: "\n").last.map { ": \($0)" } ?? ""
+        return " (\(how)\(said))"
+    }
+
+    /// A mount whose connection has ended.
+    private func isDead(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) != 0 && errno == ENOTCONN
+    }
+
+    static func say(_ text: String) {
+        _ = try? Files.writeAll(STDERR_FILENO, Array("virtiofs mount: \(text)\n".utf8))
+    }
+}
