@@ -3,7 +3,9 @@ import Glibc
 
 /// All checks there are. Each area's file adds its list here.
 package enum Catalogue {
-    package static let all: [Check] = [unlinkChecks].flatMap(\.self)
+    package static let all: [Check] = [
+        pathChecks, creationChecks, chmodChecks, chownChecks, granularChecks, openChecks, unlinkChecks,
+    ].flatMap(\.self)
 
     /// Those of which a pattern is the area, the name, or a glob(7) of the name; all when there is no pattern.
     package static func checks(matching patterns: [String]) -> [Check] {

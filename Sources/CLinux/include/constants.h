@@ -20,7 +20,11 @@ static const int VFS_O_TMPFILE = O_TMPFILE;
 // FUSE_DEV_IOC_CLONE of <linux/fuse.h>, whose structs are not to be seen here.
 static const unsigned long VFS_FUSE_CLONE = _IOR(229, 0, uint32_t);
 
+// Two headers declare the MS_* with different types.
 static const unsigned long VFS_MS_RDONLY = MS_RDONLY;
+static const unsigned long VFS_MS_PRIVATE_TREE = MS_REC | MS_PRIVATE;
+static const unsigned long VFS_MS_BIND = MS_BIND;
+static const unsigned long VFS_MS_BIND_READ_ONLY = MS_BIND | MS_REMOUNT | MS_RDONLY;
 
 static const uint32_t VFS_EPOLLIN = EPOLLIN;
 static const uint32_t VFS_EPOLLET = EPOLLET;

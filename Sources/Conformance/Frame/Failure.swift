@@ -42,3 +42,8 @@ package func expect(_ condition: Bool, _ reason: @autoclosure () -> String) thro
 package func expect<Value: Equatable>(_ what: String, gives expected: Value, _ seen: Value) throws {
     if seen != expected { throw Failure("\(what) gave \(seen), expected \(expected)") }
 }
+
+/// Runs a part of a check; `part` goes in front of its failure: one row of a table.
+package func when<Result>(_ part: @autoclosure () -> String, _ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch let failure as Failure { throw failure.within(part()) }
+}

@@ -74,7 +74,7 @@ package func inOtherProcess<Result: Sendable>(_ body: @escaping @Sendable () thr
 }
 
 /// Runs `body` on another thread and waits for it; `words` go in front of its failure.
-private func onThread<Result: Sendable>(
+func onThread<Result: Sendable>(
     _ words: String, _ body: @escaping @Sendable () throws -> Result
 ) throws -> Result {
     let answer = Answer<Result>()
