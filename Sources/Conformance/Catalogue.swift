@@ -4,7 +4,9 @@ import Glibc
 /// All checks there are. Each area's file adds its list here.
 package enum Catalogue {
     package static let all: [Check] = [
-        pathChecks, creationChecks, chmodChecks, chownChecks, granularChecks, openChecks, unlinkChecks,
+        pathChecks, creationChecks, chmodChecks, chownChecks, granularChecks, openChecks, linkChecks,
+        directoryChecks, nodeChecks, renameChecks, stickyChecks, flagChecks, symlinkChecks, unlinkChecks,
+        truncateChecks, allocateChecks, utimensatChecks,
     ].flatMap(\.self)
 
     /// Those of which a pattern is the area, the name, or a glob(7) of the name; all when there is no pattern.

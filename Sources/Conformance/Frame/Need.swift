@@ -38,8 +38,8 @@ package enum Need: Sendable {
             }
         case .flags:
             return trial("immutable files") { file throws(Errno) in
-                try setInodeFlags(of: file, to: UInt32(FS_APPEND_FL))
-                try setInodeFlags(of: file, to: 0)
+                try setRestrictions(of: file, to: UInt32(FS_APPEND_FL))
+                try setRestrictions(of: file, to: 0)
             }
         }
     }
@@ -54,4 +54,10 @@ package enum Need: Sendable {
             return nil
         } catch { return "no \(what) here (\(name(of: error)))" }
     }
+}
+
+/// Makes an object immutable or append-only (FS_IMMUTABLE_FL, FS_APPEND_FL) or neither; its other flags stay.
+func setRestrictions(of descriptor: Int32, to flags: UInt32) throws(Errno) {
+    let restrictions = UInt32(FS_IMMUTABLE_FL) | UInt32(FS_APPEND_FL)
+    try setInodeFlags(of: descriptor, to: try inodeFlags(of: descriptor) & ~restrictions | flags)
 }

@@ -58,7 +58,7 @@ private func removeTree(_ path: Path) throws(Errno) {
 private func clearFlags(_ path: Path) {
     guard let number = try? Call.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)() else { return }
     let descriptor = OwnedDescriptor(adopting: number)
-    try? setInodeFlags(of: descriptor.rawValue, to: 0)
+    try? setRestrictions(of: descriptor.rawValue, to: 0)
 }
 
 /// The names in a directory without "." and "..", as bytes and in no order.
