@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import Glibc
+
+/// A fixed list of descriptors to wait for again and again, without the heap.
+package struct PollSet: ~Copyable, Sendable {
+    private var entries: [pollfd]
+
+    /// - Parameter descriptors: valid as long as this value is used; negative ones are never ready.
+    package init(_ descriptors: [Int32]) {
+        entries = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    }
+
+    /// Waits until one can be read or has ended.
+    ///
+    /// - Parameter timeoutMilliseconds: −1 waits for ever, 0 only looks. A signal counts as a time-out.
+    /// - Returns: whether one is ready.
+    package mutating func wait(timeoutMilliseconds: Int32) -> Bool {
+        let count = unsafe poll(&entries, nfds_t(entries.count), timeoutMilliseconds)
+        if count <= 0 { for index in entries.indices { entries[index].revents = 0 } }
+        return count > 0
+    }
+
+    /// Whether the last `wait` found descriptor number `index` ready.
+    package func isReady(_ index: Int) -> Bool { entries[index].revents != 0 }
+}
