@@ -51,6 +51,12 @@ targets += room(
     ],
     tests: ["Frontend", "HostFS", "AllocationCounter", "virtiofsd"])
 targets += room("Guest", ["CLinux", "Errors", "HostOS"])
+targets += room(
+    "Bench",
+    [
+        "CLinux", "Errors", "Frontend", "Guest", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire",
+        "HostOS",
+    ], tests: ["AllocationCounter", "virtiofsd"])
 targets += room("Conformance", ["CLinux", "Errors", "HostOS"])
 targets += [
     .executableTarget(
@@ -66,7 +72,7 @@ targets += [
         swiftSettings: relaxed),
     .executableTarget(
         name: "virtiofs",
-        dependencies: ["CLinux", "Errors", "Frontend", "Guest", "HostOS", arguments, logging],
+        dependencies: ["CLinux", "Errors", "Bench", "Frontend", "Guest", "HostOS", arguments, logging],
         cSettings: gnu, swiftSettings: strict),
     // Few libraries: it is copied into guests together with them.
     .executableTarget(

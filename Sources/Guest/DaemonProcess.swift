@@ -69,13 +69,9 @@ package struct DaemonConfiguration: Sendable {
 
 /// A running virtiofsd that listens on a socket of its own; it ends with this value.
 package final class DaemonProcess {
-    private static let startTimeoutMilliseconds: Int32 = 10_000
-
     package let configuration: DaemonConfiguration
-    package let process: ChildProcess
-    package let socketPath: String
+    private let listener: ListeningProcess
     private let directory: TemporaryDirectory
-    private let messages: OwnedDescriptor
 
     /// Starts the daemon and waits until it listens.
     package init(_ configuration: DaemonConfiguration, for machine: Machine = .qemu) throws(StartupError) {
@@ -85,29 +81,19 @@ package final class DaemonProcess {
         }
         let program = try Self.program(configuration.program)
         let kind = try Self.kind(of: program)
-        let directory = try starting("make", "a temporary directory") { () throws(Errno) in
+        directory = try starting("make", "a temporary directory") { () throws(Errno) in
             try TemporaryDirectory(prefix: "virtiofs-")
         }
         let socketPath = directory.path + "/socket"
-        let arguments = try configuration.arguments(kind: kind, socketPath: socketPath, machine: machine)
-        do throws(Errno) {
-            let messages = try makeMemoryFile(name: "messages", byteCount: 0)
-            let null = OwnedDescriptor(
-                adopting: try systemCall { unsafe open("/dev/null", O_RDONLY | O_CLOEXEC) })
-            let target = configuration.verbose ? STDERR_FILENO : messages.rawValue
-            process = try ChildProcess(
-                program: program, arguments: arguments, descriptors: [null.rawValue, target, target])
-            self.messages = messages
-        } catch {
-            throw StartupError(operation: "start", subject: program, reason: describe(error))
-        }
+        listener = try ListeningProcess(
+            program: program,
+            arguments: try configuration.arguments(kind: kind, socketPath: socketPath, machine: machine),
+            socketPath: socketPath, subject: configuration.directory, verbose: configuration.verbose)
         self.configuration = configuration
-        self.directory = directory
-        self.socketPath = socketPath
-        try awaitListening(program, kind)
     }
 
-    deinit { process.stop(graceMilliseconds: 2000) }
+    package var process: ChildProcess { listener.process }
+    package var socketPath: String { listener.socketPath }
 
     /// The device for a guest.
     package var share: GuestShare {
@@ -117,9 +103,7 @@ package final class DaemonProcess {
     }
 
     /// What the daemon wrote, unless it wrote to our standard error.
-    package var messageText: String {
-        String(decoding: (try? Files.readAllFromStart(messages.rawValue)) ?? [], as: UTF8.self)
-    }
+    package var messageText: String { listener.messageText }
 
     /// The path of the virtiofsd to use.
     package static func program(_ wanted: String?) throws(StartupError) -> String {
@@ -143,31 +127,5 @@ package final class DaemonProcess {
             try ChildProcess.run(program, ["--help"])
         }
         return DaemonKind(help: String(decoding: result.output + result.errors, as: UTF8.self))
-    }
-
-    /// The others take a connection for the VMM, so we look instead of connecting: ours has a socket only when it listens,
-    /// theirs are looked up in the kernel's list of sockets.
-    private func awaitListening(_ program: String, _ kind: DaemonKind) throws(StartupError) {
-        let deadline = Deadline(milliseconds: Self.startTimeoutMilliseconds)
-        while !(kind == .swift ? Files.isReadable(socketPath) : isListening) {
-            let pause = Deadline(milliseconds: 5).earlier(deadline)
-            guard !waitReadable(process.endDescriptor, until: pause), !deadline.hasPassed else {
-                let lines = messageText.split(separator: "\n")
-                let said = lines.last.map { ": \($0)" } ?? ""
-                let what = process.end == nil ? "it does not listen on its socket" : "it ended at once"
-                throw StartupError(
-                    operation: "share", subject: configuration.directory, reason: "\(program): \(what)\(said)"
-                )
-            }
-        }
-    }
-
-    /// /proc/net/unix: Num RefCount Protocol Flags Type St Inode Path; the flag 0x10000 is "accepts connections".
-    private var isListening: Bool {
-        guard let table = try? Files.text("/proc/net/unix") else { return false }
-        return table.split(separator: "\n").contains { line in
-            let fields = line.split(separator: " ", maxSplits: 7)
-            return fields.count == 8 && fields[7] == socketPath && fields[3] == "00010000"
-        }
     }
 }

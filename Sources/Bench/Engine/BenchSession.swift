@@ -74,7 +74,7 @@ package final class BenchSession {
         }
         directoryName = "virtiofs-bench.\(getpid()).\(String(UInt32.random(in: 0 ... .max), radix: 36))"
         do throws(Errno) {
-            directory = try client.mkdir(.root, Array(directoryName.utf8)).node
+            directory = NodeID(rawValue: try client.mkdir(.root, Array(directoryName.utf8)).nodeID)
         } catch {
             throw .failed("MKDIR of \(directoryName) in the share: \(BenchFailure.text(error))")
         }
@@ -92,7 +92,9 @@ package final class BenchSession {
             throw .unsupported(Opcode.readdirplus.text)
         }
         let root: NodeID
-        do throws(Errno) { root = try client.mkdir(directory, Array(script.name.utf8)).node } catch {
+        do throws(Errno) {
+            root = NodeID(rawValue: try client.mkdir(directory, Array(script.name.utf8)).nodeID)
+        } catch {
             throw .failed("MKDIR: \(BenchFailure.text(error))")
         }
         var once: Window?
@@ -148,7 +150,7 @@ package final class BenchSession {
         // Where an entry goes, the places of the others may move: list all, then remove.
         let handle = try client.opendir(node, flags: UInt32(O_DIRECTORY)).handle
         let records = try client.readAll(node, handle, size: Script.listByteCount)
-        try client.releasedir(node, handle)
+        try client.release(node, handle, directory: true)
         for record in records where record.name != Array(".".utf8) && record.name != Array("..".utf8) {
             if record.dirent.type == UInt32(DT_REG) || record.dirent.type == UInt32(DT_LNK) {
                 try client.unlink(node, record.name)
@@ -157,7 +159,7 @@ package final class BenchSession {
             // A directory, or a host's file system that does not say.
             let entry = try client.lookup(node, record.name)
             if entry.attributes.mode & S_IFMT == S_IFDIR {
-                try empty(entry.node)
+                try empty(NodeID(rawValue: entry.nodeID))
                 try client.rmdir(node, record.name)
             } else {
                 try client.unlink(node, record.name)

@@ -24,10 +24,10 @@ struct EntryWalker {
     private static let longestName = 1024
 
     /// The next record of `bytes`; nil at the end.
-    mutating func next(_ bytes: Span<UInt8>) throws(WireError) -> Entry? {
+    mutating func next(_ bytes: [UInt8]) throws(WireError) -> Entry? {
         if position == end { return nil }
         guard end - position > Self.name else { throw .shortBody }
-        let raw = bytes.bytes
+        let raw = unsafe bytes.span.bytes
         // SAFETY: checked loads; wire structs are integers.
         let entry = unsafe raw.unsafeLoadUnaligned(fromByteOffset: position, as: EntryOut.self)
         let dirent = unsafe raw.unsafeLoadUnaligned(fromByteOffset: position + Self.dirent, as: Dirent.self)

@@ -59,7 +59,7 @@ final class Lane {
     func reset(_ knowledge: Knowledge, script: Script) {
         self.knowledge = knowledge
         step = 0
-        offset = UInt64(index) * 5 % (Script.fileByteCount >> 20) << 20
+        offset = UInt64(index) * (5 << 20) % Script.fileByteCount
         random = 0x9e37_79b9_7f4a_7c15 &* UInt64(index + 1)
         listed.removeAll(keepingCapacity: true)
         listed.reserveCapacity(script.listedEntryCount)
@@ -92,7 +92,7 @@ final class Lane {
         var found = false
         while true {
             let next: EntryWalker.Entry?
-            do throws(WireError) { next = try walker.next(listing.span) } catch { throw .malformed }
+            do throws(WireError) { next = try walker.next(listing) } catch { throw .malformed }
             guard let entry = next else { break }
             found = true
             listingOffset = entry.offset

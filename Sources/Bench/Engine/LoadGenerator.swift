@@ -20,7 +20,6 @@ final class LoadGenerator {
 
     private var forgets: ForgetSender
     private var pollSet: PollSet
-    private var completions = [Completion](repeating: Completion(), count: 64)
     /// Lanes that wait for a free slot to send a FORGET.
     private var blocked: [Lane] = []
     /// Lanes that have not ended.
@@ -148,14 +147,17 @@ final class LoadGenerator {
         -> Int
     {
         var total = 0
+        var completions = Batch(repeating: Completion())
         for index in queues.indices {
             var count: Int
             repeat {
-                count = try take(from: index, steps)
+                count = try take(from: index, into: &completions, steps)
                 total += count
                 for number in 0..<count {
                     let completion = completions[number]
-                    if index == 0 { try complete(forget: completion) } else {
+                    if index == 0 {
+                        try complete(forget: completion)
+                    } else {
                         try complete(completion, steps, script, &window)
                     }
                 }
@@ -168,7 +170,11 @@ final class LoadGenerator {
         return total
     }
 
-    private func take(from index: Int, _ steps: [Step]) throws(BenchFailure) -> Int {
+    private typealias Batch = InlineArray<32, Completion>
+
+    private func take(from index: Int, into completions: inout Batch, _ steps: [Step]) throws(BenchFailure)
+        -> Int
+    {
         do throws(Errno) {
             queues[index].disarmInterrupts()
             var span = completions.mutableSpan
@@ -209,7 +215,8 @@ final class LoadGenerator {
         while !pollSet.wait(timeoutMilliseconds: deadline.remainingMilliseconds) {
             guard !deadline.hasPassed else {
                 throw .failed(
-                    "\(underWay(steps)): no answer in \(patience / 1000) s (\(BenchFailure.text(.ETIMEDOUT)))")
+                    "\(underWay(steps)): no answer in \(patience / 1000) s (\(BenchFailure.text(.ETIMEDOUT)))"
+                )
             }
         }
         try checkConnection(steps)
@@ -217,7 +224,8 @@ final class LoadGenerator {
             if pollSet.isReady(2 + index) { queues[index].clearCall() }
             if pollSet.isReady(2 + queues.count + index) {
                 throw .failed(
-                    "\(underWay(steps)): the daemon gave up queue \(index) (\(BenchFailure.text(.ECONNRESET)))")
+                    "\(underWay(steps)): the daemon gave up queue \(index) (\(BenchFailure.text(.ECONNRESET)))"
+                )
             }
         }
     }
@@ -246,17 +254,19 @@ final class LoadGenerator {
     /// Waits for everything that the device still has; false when it does not come back.
     func drain() -> Bool {
         let deadline = Deadline(milliseconds: Self.drainMilliseconds)
+        var completions = Batch(repeating: Completion())
         while queues.contains(where: { $0.outstanding > 0 }) {
             var isPending = false
             for (index, queue) in queues.enumerated() {
-                guard let count = try? take(from: index, []) else { return false }
+                guard let count = try? take(from: index, into: &completions, []) else { return false }
                 if index == 0 {
                     for number in 0..<count { try? complete(forget: completions[number]) }
                 }
                 if count > 0 || queue.armInterrupts() { isPending = true }
             }
             if isPending { continue }
-            guard pollSet.wait(timeoutMilliseconds: deadline.remainingMilliseconds), !pollSet.isReady(0) else {
+            guard pollSet.wait(timeoutMilliseconds: deadline.remainingMilliseconds), !pollSet.isReady(0)
+            else {
                 return false
             }
             for (index, queue) in queues.enumerated() where pollSet.isReady(2 + index) { queue.clearCall() }
