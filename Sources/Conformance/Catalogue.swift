@@ -7,7 +7,7 @@ package enum Catalogue {
         pathChecks, creationChecks, chmodChecks, chownChecks, granularChecks, openChecks, linkChecks,
         directoryChecks, nodeChecks, renameChecks, stickyChecks, flagChecks, symlinkChecks, unlinkChecks,
         truncateChecks, allocateChecks, utimensatChecks,
-    ].flatMap(\.self)
+    ].flatMap(\.self) + behaviourChecks
 
     /// Those of which a pattern is the area, the name, or a glob(7) of the name; all when there is no pattern.
     package static func checks(matching patterns: [String]) -> [Check] {

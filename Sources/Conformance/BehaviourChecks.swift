@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What programs rely on beyond the calls on names: contents, mappings, locks, permissions, attributes, scans.
+let behaviourChecks: [Check] = [
+    removedChecks, permissionChecks, setGroupIDChecks, umaskChecks, accessListChecks, timeChecks, sizeChecks,
+    appendChecks, holeChecks, mappingChecks, scanChecks,
+].flatMap(\.self)
