@@ -17,6 +17,8 @@ package enum Requirement: String, CaseIterable, Sendable {
     case debianRoot
     /// The process runs as root.
     case root
+    /// /dev/fuse, for a test that mounts.
+    case fuse
 
     /// What is missing and what to do about it, or nil if it is there.
     package var missing: String? {
@@ -30,6 +32,7 @@ package enum Requirement: String, CaseIterable, Sendable {
         case .debianRoot:
             Files.isReadable("\(Lab.debianRoot).stamp") ? nil : "a Debian tree (scripts/debian-root)"
         case .root: geteuid() == 0 ? nil : "root"
+        case .fuse: (try? openFuseDevice().rawValue) == nil ? "/dev/fuse" : nil
         }
     }
 

@@ -163,13 +163,14 @@ package final class Mount {
             let ready = waitReadable(
                 any: [stop, bridge.ended.descriptor.rawValue, connection.descriptor.rawValue] + errors,
                 timeoutMilliseconds: deadline.remainingMilliseconds)
+            // First: a signal to all of us ends the daemon too.
+            if ready[0] { return .asked }
             if ready[1], let end = bridge.firstEnd { return judge(end) }
             if ready[2] { return broken(connection) }
             if ready[3...].contains(true) {
                 isHealthy = false
                 return .daemonBroken("it has given up a queue")
             }
-            if ready[0] { return .asked }
             if deadline.hasPassed { return nil }
         }
     }
