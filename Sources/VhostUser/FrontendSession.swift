@@ -52,6 +52,16 @@ package final class FrontendSession {
         try askNumber(.getMaximumMemorySlots)
     }
 
+    /// The sizes of the back-end's shared memory regions, by id.
+    ///
+    /// - Throws: `notOffered` when SHMEM was not negotiated.
+    package func sharedMemorySizes() throws(VhostUserError) -> SharedMemorySizes {
+        guard protocolFeatures.contains(.sharedMemory) else {
+            throw .notOffered(request: FrontendRequest.getSharedMemorySizes.rawValue)
+        }
+        return try SharedMemorySizes(decoding: try ask(.getSharedMemorySizes))
+    }
+
     /// Gives the back-end a channel for requests of its own; what it sends comes out of the connection returned.
     package func openBackendChannel() throws(VhostUserError) -> Connection {
         let pair: SocketPair
@@ -167,6 +177,8 @@ package final class FrontendSession {
         guard message.header.request == request, message.header.flags == .answer else {
             throw .unexpectedMessage(request: message.header.request, flags: message.header.flags.rawValue)
         }
+        // None of the requests that we make is answered with one.
+        guard message.descriptors.count == 0 else { throw .descriptorCount(message.descriptors.count) }
         return message.payload
     }
 }

@@ -38,6 +38,10 @@ package enum VhostUserError: Error, Equatable, Sendable {
     case refused(Errno)
     /// The peer answered our request with this failure code.
     case negativeReply(UInt64)
+    /// The back-end has fewer request queues than wanted.
+    case tooFewQueues(wanted: Int, offered: UInt64)
+    /// The back-end does not offer VIRTIO_F_VERSION_1.
+    case legacyDevice
 
     /// Nothing more can be read from or written to this connection.
     package var endsConnection: Bool {
@@ -47,7 +51,7 @@ package enum VhostUserError: Error, Equatable, Sendable {
             .unexpectedMessage, .system:
             true
         case .payloadSize, .descriptorCount, .invalidValue, .ringOutOfRange, .notOffered, .refused,
-            .negativeReply:
+            .negativeReply, .tooFewQueues, .legacyDevice:
             false
         }
     }
@@ -74,6 +78,9 @@ extension VhostUserError: CustomStringConvertible {
         case .notOffered(let request): "request \(request) is not offered"
         case .refused(let error): "failed with error \(error.rawValue)"
         case .negativeReply(let code): "the peer refused with code \(code)"
+        case .tooFewQueues(let wanted, let offered):
+            "the peer has \(offered) request queue\(offered == 1 ? "" : "s"), \(wanted) are wanted"
+        case .legacyDevice: "the peer does not offer virtio 1 (VIRTIO_F_VERSION_1)"
         }
     }
 }

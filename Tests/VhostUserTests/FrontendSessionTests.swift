@@ -149,4 +149,33 @@ final class FrontendBench {
         let frontend = try FrontendSession(adopting: OwnedDescriptor(adopting: number), replyTimeout: 10)
         #expect(throws: VhostUserError.timedOut) { try frontend.queueCount() }
     }
+
+    /// Regions can be asked for only where they were negotiated; an answer with a descriptor is none.
+    @Test func sharedMemorySizes() throws {
+        let (frontend, peer) = try pair()
+        #expect(throws: VhostUserError.notOffered(request: 44)) { try frontend.sharedMemorySizes() }
+        // GET_FEATURES: VHOST_USER_F_PROTOCOL_FEATURES; GET_PROTOCOL_FEATURES: SHMEM.
+        try peer.send(request: 1, flags: .answer, payload: le64(1 << 30))
+        try peer.send(request: 15, flags: .answer, payload: le64(1 << 22))
+        try frontend.negotiate(wanted: [.sharedMemory])
+        for request: UInt32 in [1, 15, 16, 3] {
+            #expect(try peer.receive(timeout: 5000).header.request == request)
+        }
+        let sizes = SharedMemorySizes(sizes: [1 << 21, 0, 4096])
+        try peer.send(request: 44, flags: .answer, payload: sizes.encoded)
+        #expect(try frontend.sharedMemorySizes() == sizes)
+        #expect(
+            try peer.receive(timeout: 5000).header
+                == MessageHeader(request: 44, flags: .request, payloadByteCount: 0))
+        let probe = try LeakProbe()
+        try peer.send(request: 44, flags: .answer, payload: sizes.encoded, descriptors: [probe.number])
+        #expect(throws: VhostUserError.descriptorCount(1)) { try frontend.sharedMemorySizes() }
+        #expect(probe.isClosedEverywhere())
+    }
+
+    private func pair() throws -> (FrontendSession, Connection) {
+        try SocketPair().split { (ours, theirs) throws(Errno) in
+            (try FrontendSession(adopting: ours, replyTimeout: 5000), try Connection(adopting: theirs))
+        }
+    }
 }

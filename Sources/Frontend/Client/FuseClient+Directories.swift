@@ -28,15 +28,16 @@ extension FuseClient {
         return records
     }
 
-    /// The whole directory, in as many requests as it takes.
+    /// The whole directory, in as many requests as it takes. EPROTO when the device does not get on.
     package func readAll(
         _ nodeID: NodeID, _ handle: UInt64, size: Int = 4096, plus: Bool = false
     ) throws(Errno) -> [DirectoryRecord] {
         var all: [DirectoryRecord] = []
         while true {
-            let some = try readdir(
-                nodeID, handle, offset: all.last?.dirent.offset ?? 0, size: size, plus: plus)
-            if some.isEmpty { return all }
+            let offset = all.last?.dirent.offset ?? 0
+            let some = try readdir(nodeID, handle, offset: offset, size: size, plus: plus)
+            guard let last = some.last else { return all }
+            guard last.dirent.offset != offset else { throw .EPROTO }
             all += some
         }
     }

@@ -61,14 +61,16 @@ extension FuseClient {
         return request
     }
 
-    /// WRITE; returns how many bytes were written. `writeFlags` are `WriteIn`'s.
+    /// WRITE; returns how many bytes were written, EPROTO for more than there are. `writeFlags` are `WriteIn`'s.
     package func write(
         _ nodeID: NodeID, _ handle: UInt64, offset: UInt64 = 0, _ data: [UInt8], writeFlags: UInt32 = 0,
         flags: UInt32 = 0
     ) throws(Errno) -> Int {
         let request = Self.writeRequest(
             nodeID, handle, offset: offset, data, writeFlags: writeFlags, flags: flags)
-        return Int(try call(request, returning: WriteOut.self).size)
+        let count = Int(try call(request, returning: WriteOut.self).size)
+        guard count <= data.count else { throw .EPROTO }
+        return count
     }
 
     package static func writeRequest(

@@ -12,6 +12,10 @@ package final class DeviceFrontend {
     package let ram: GuestRAM
     /// The hiprio queue, then the request queues.
     package let queues: [RequestQueue]
+    /// The device's shared memory regions; none without `FrontendOptions.channelFeatures`.
+    package private(set) var windows = SharedMemoryWindows()
+    /// The back-end's own requests, to be served by the caller; nil when none were negotiated.
+    package private(set) var channel: BackendChannel?
     /// What `FrontendOptions.bufferCount` asked for.
     package let buffers: [RAMBuffer]
 
@@ -100,11 +104,37 @@ package final class DeviceFrontend {
     package convenience init(
         negotiated session: FrontendSession, options: FrontendOptions
     ) throws(VhostUserError) {
+        guard session.offeredFeatures.contains(.version1) else { throw .legacyDevice }
+        try Self.checkQueueCount(session, options)
         let features = session.offeredFeatures.intersection(options.features)
         try session.setFeatures(features)
         try self.init(session: session, features: features, options: options)
+        try openChannel()
         try session.setMemory(ram.regions, files: ram.regions.map { _ in ram.file })
         for queue in queues { try start(queue) }
+    }
+
+    /// The hiprio queue is not a request queue.
+    private static func checkQueueCount(
+        _ session: FrontendSession, _ options: FrontendOptions
+    ) throws(VhostUserError) {
+        var offered: UInt64 = 1
+        if session.protocolFeatures.contains(.multiqueue) {
+            let count = try session.queueCount()
+            offered = count > 0 ? count - 1 : 0
+        }
+        guard options.requestQueues <= offered else {
+            throw .tooFewQueues(wanted: options.requestQueues, offered: offered)
+        }
+    }
+
+    private func openChannel() throws(VhostUserError) {
+        guard session.protocolFeatures.contains(.backendChannel) else { return }
+        let isStandard = session.protocolFeatures.contains(.sharedMemory)
+        let sizes = isStandard ? try session.sharedMemorySizes().sizes : [options.legacyWindowByteCount]
+        windows = try SharedMemoryWindows(sizes: sizes)
+        channel = BackendChannel(
+            try session.openBackendChannel(), windows: windows, memory: ram.memory, isStandard: isStandard)
     }
 
     // MARK: Queues
@@ -115,7 +145,13 @@ package final class DeviceFrontend {
             size: UInt16(clamping: queue.size), base: base, addresses: queue.addresses,
             kick: queue.kick.descriptor.rawValue, call: queue.call.descriptor.rawValue,
             error: queue.error.descriptor.rawValue)
-        try session.setRingEnabled(UInt32(queue.index), true)
+        try enable(queue, true)
+    }
+
+    /// Without the protocol's extensions there is no such message, and a ring that was started is enabled.
+    private func enable(_ queue: RequestQueue, _ enabled: Bool) throws(VhostUserError) {
+        guard session.offeredFeatures.contains(.protocolFeatures) else { return }
+        try session.setRingEnabled(UInt32(queue.index), enabled)
     }
 
     /// Stops a queue when nothing of it is in flight any more; returns its next available index.
@@ -123,13 +159,15 @@ package final class DeviceFrontend {
         try session.stopRing(UInt32(queue.index))
     }
 
-    /// Resets the device as a guest's driver does when it is loaded anew, and starts every queue empty.
+    /// Resets the device as a guest's driver does when it is loaded anew, and starts every queue empty; the windows are
+    /// empty, too. If there is a channel, another thread must be serving it.
     package func reset() throws(VhostUserError) {
         for queue in queues {
-            try session.setRingEnabled(UInt32(queue.index), false)
+            try enable(queue, false)
             _ = try stop(queue)
             queue.restart()
         }
+        do throws(Errno) { try windows.unmapAll() } catch { throw .system(error) }
         if session.protocolFeatures.contains(.resetDevice) { try session.resetDevice() }
         for queue in queues { try start(queue) }
     }

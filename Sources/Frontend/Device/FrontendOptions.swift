@@ -17,6 +17,12 @@ package struct FrontendOptions: Sendable {
     package var protocolFeatures: ProtocolFeatures = [
         .multiqueue, .replyAck, .configureMemorySlots, .resetDevice, .configuration,
     ]
+    /// To be added to `protocolFeatures` by a caller that serves the back-end's own requests (`DeviceFrontend.channel`).
+    package static let channelFeatures: ProtocolFeatures = [
+        .backendChannel, .backendSendsDescriptors, .sharedMemory,
+    ]
+    /// The size of the DAX window for back-ends that have a channel and cannot tell (those from before SHMEM); 0: none.
+    package var legacyWindowByteCount: UInt64 = 0
     package var guestBase: UInt64 = 0
     /// What stands for our own address of the guest's first byte.
     package var userBase: UInt64 = 0x7000_0000_0000

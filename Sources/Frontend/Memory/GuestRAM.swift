@@ -4,7 +4,7 @@ import GuestMemory
 import HostOS
 import VhostUser
 
-/// The memory of a guest that we play: one memory file, which the back-end maps too.
+/// The memory of a guest that we play: one memory file, which the back-end maps too and cannot shrink.
 ///
 /// The guest sees it as one range of addresses; towards the back-end that range may be cut into several regions, which lie
 /// in the file in the opposite order, so that neighbours in the guest are never neighbours in the host.
@@ -27,7 +27,7 @@ package final class GuestRAM: Sendable {
         byteCount: Int, regionByteCount: Int? = nil, guestBase: UInt64 = 0,
         userBase: UInt64 = 0x7000_0000_0000
     ) throws(Errno) {
-        descriptor = try makeMemoryFile(name: "guest-ram", byteCount: byteCount)
+        descriptor = try makeSealedMemoryFile(name: "guest-ram", byteCount: byteCount)
         let step = regionByteCount ?? byteCount
         var regions: [RegionDescription] = []
         var mapped: [MemoryRegion] = []

@@ -137,7 +137,8 @@ package final class ChainQueue: Sendable {
     /// - Throws: EPROTO when the device broke the ring, now and ever after; `fault` says how.
     package func collect(into completions: inout MutableSpan<Completion>) throws(Errno) -> Int {
         var count = 0
-        try state.withLock { (state) throws(Errno) in
+        var (broken, isNews) = (false, false)
+        state.withLock { state in
             do throws(RingFault) {
                 while count < completions.count, let element = try state.ring.popUsed() {
                     completions[count] = Completion(
@@ -145,11 +146,15 @@ package final class ChainQueue: Sendable {
                     count += 1
                 }
             } catch {
+                broken = true
+                isNews = state.fault == nil
                 state.fault = error
-                // What came before the fault is good; the fault is still there at the next call.
-                if count == 0 { throw .EPROTO }
             }
         }
+        // Whoever watches the queue for its end hears of this end as of the device's own giving up.
+        if isNews { error.signal() }
+        // What came before a fault is good; the fault is still there at the next call.
+        if broken, count == 0 { throw .EPROTO }
         return count
     }
 
@@ -163,7 +168,7 @@ package final class ChainQueue: Sendable {
 
     /// Readable when the device has interrupted.
     package var callDescriptor: Int32 { call.descriptor.rawValue }
-    /// Readable when the device has given up the ring.
+    /// Readable when the device has given up the ring, or broken it.
     package var errorDescriptor: Int32 { error.descriptor.rawValue }
 
     package func clearCall() { call.clear() }

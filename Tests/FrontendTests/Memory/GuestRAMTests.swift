@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Errors
+import Glibc
 import GuestMemory
 import Testing
 
@@ -39,5 +40,12 @@ import Testing
         #expect(allocator.take(1, alignment: 64) == GuestAddress(0x13200))
         #expect(allocator.take(1, alignment: 64) == GuestAddress(0x13240))
         #expect(allocator.byteCount == 0x3241)
+    }
+
+    /// A back-end has the same descriptor: what it cuts off would be SIGBUS for us.
+    @Test func nobodyShrinksIt() throws {
+        let ram = try GuestRAM(byteCount: 1 << 16)
+        #expect(ftruncate(ram.file, 4096) == -1 && errno == EPERM)
+        #expect(try ram.read(1, at: GuestAddress(65535)) == [0])
     }
 }

@@ -31,6 +31,12 @@ import Testing
         check(try? RegionDescription(decodingSingle: bytes).encodedSingle, from: 8)
         check(try? InflightDescription(decoding: bytes).encoded, to: 20)
         check(try? SharedMemoryMapping(decoding: bytes).encoded, from: 8)
+        for layout in [LegacyMapKind.Layout.arrays, .list] {
+            if let message = try? LegacyMapMessage(decoding: bytes, as: layout) {
+                same = same && message.entries.allSatisfy { $0.length > 0 }
+            }
+        }
+        _ = LegacyMapKind(request: 6, payloadByteCount: bytes.count)
         if let table = try? MemoryTable(decoding: bytes) {
             same = same && (try? MemoryTable(decoding: table.encoded)) == table
             same = same && table.regions.count { $0.isPlausible } <= table.regions.count
