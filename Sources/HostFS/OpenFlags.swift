@@ -8,7 +8,9 @@ import Glibc
 /// one of them lets O_DIRECT or a write-only handle through another.
 struct OpenFlags {
     /// For open(2), close-on-exec, without O_CREAT, O_EXCL or O_TMPFILE.
-    let host: Int32
+    private(set) var host: Int32
+    /// Whether the guest only appends. An append-only file of the host, chattr(1), is not opened otherwise: EPERM.
+    let appends: Bool
 
     var truncates: Bool { host & O_TRUNC != 0 }
 
@@ -21,10 +23,18 @@ struct OpenFlags {
         guard access != O_ACCMODE else { throw .EINVAL }
         if options.readOnly, access != O_RDONLY || guest & O_TRUNC != 0 { throw .EROFS }
         if writeback, access == O_WRONLY { access = O_RDWR }
+        appends = guest & O_APPEND != 0 && !writeback
         // Not O_APPEND: it would move a write that has an offset. WRITE appends where the guest's flags say so.
         var kept = O_TRUNC | O_SYNC
         if options.preserveNoatime { kept |= O_NOATIME }
         if options.allowDirectIO { kept |= O_DIRECT }
         host = access | guest & kept | O_CLOEXEC | O_NOCTTY
+    }
+
+    /// The same with O_APPEND.
+    var appending: OpenFlags {
+        var flags = self
+        flags.host |= O_APPEND
+        return flags
     }
 }

@@ -52,6 +52,10 @@ extension HostFS {
 
     /// Owner before mode, because a new owner clears the set-id bits that the mode may set; times last, because all else
     /// changes them.
+    ///
+    /// A request for nothing is what a guest makes of chown(path, -1, -1) under FUSE_HANDLE_KILLPRIV_V2. It does nothing, as
+    /// in POSIX: clearing set-id bits, as Linux does for the owner, would do it for everybody, because the guest has not
+    /// checked who asks and under FUSE_ALLOW_IDMAP does not say.
     package func setattr(_ caller: Caller, nodeID: NodeID, _ arguments: SetAttrIn) throws(Errno) -> AttrOut {
         try requireWritable()
         enterDaemon()

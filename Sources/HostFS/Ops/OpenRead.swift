@@ -12,8 +12,10 @@ extension HostFS {
         let flags = try openFlags(arguments.flags)
         guard try type(of: nodeID) != FileType.directory else { throw .EISDIR }
         enterDaemon(losingSetID: flags.truncates && arguments.openFlags & OpenIn.killSuidGid != 0)
-        let file = try reopen(nodeID, flags: flags.host)
-        return try openOut(file, nodeID, flags)
+        do throws(Errno) { return try openOut(try reopen(nodeID, flags: flags.host), nodeID, flags) } catch {
+            guard error == .EPERM, flags.appends else { throw error }
+            return try openOut(try reopen(nodeID, flags: flags.appending.host), nodeID, flags.appending)
+        }
     }
 
     /// The host's flags for the guest's, of OPEN, CREATE and TMPFILE.

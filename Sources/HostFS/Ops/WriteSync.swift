@@ -15,6 +15,8 @@ extension HostFS {
         try requireWritable()
         let file = try openFile(arguments.handle, of: nodeID)
         guard let offset = Int(exactly: arguments.offset) else { throw .EINVAL }
+        // The host would append a page of an append-only file that a mapping has changed.
+        if file.flags & O_APPEND != 0, arguments.writeFlags & WriteIn.cache != 0 { throw .EPERM }
         useSetIDRule(losing: arguments.writeFlags & WriteIn.killSuidGid != 0)
         let flags = writeFlags(arguments)
         var vectors = VectorCursor(data)
@@ -34,8 +36,8 @@ extension HostFS {
         return total
     }
 
-    /// The guest's open flags of this moment, for this write: handles are opened without O_APPEND, because pages that
-    /// the guest writes back have their own offset.
+    /// The guest's open flags of this moment, for this write: handles are opened without O_APPEND where that can be, because
+    /// pages that the guest writes back have their own offset.
     private func writeFlags(_ arguments: WriteIn) -> Int32 {
         if arguments.writeFlags & WriteIn.cache != 0 { return 0 }
         let guest = Int32(bitPattern: arguments.flags)

@@ -196,6 +196,19 @@ import Testing
             }.mode == 0o106755)
     }
 
+    /// Anybody in the guest can cause it: chown(path, -1, -1).
+    @Test(.enabled(if: isRoot, "CAP_FSETID is root's")) func aChangeOfNothingKeepsSetID() throws {
+        let test = try TestShare()
+        test.write("file", "hello", mode: 0o6755)
+        let node = try test.node("file")
+        for valid in [0, SetAttrValid.ctime] {
+            let result = try set(test, node) {
+                $0.valid = valid; $0.ctime = 5
+            }
+            #expect(result.mode == 0o106755 && result.size == 5)
+        }
+    }
+
     @Test func aReadOnlyShareIsNotChanged() throws {
         let test = try TestShare { $0.readOnly = true }
         test.write("file", "hello")

@@ -36,6 +36,25 @@ import Testing
         #expect(test.contents("file") == Array("xy3".utf8))
     }
 
+    @Test(.enabled(if: isRoot, "chattr +a needs root")) func anAppendOnlyFileIsAppendedTo() throws {
+        let test = try TestShare()
+        test.write("file", "12")
+        let file = OwnedDescriptor(adopting: open(test.host("file"), O_RDONLY))
+        let flags = try inodeFlags(of: file.rawValue)
+        try setInodeFlags(of: file.rawValue, to: flags | UInt32(FS_APPEND_FL))
+        defer { try? setInodeFlags(of: file.rawValue, to: flags) }
+        #expect(test.error { _ in try test.opened("file", O_WRONLY) } == .EPERM)
+        #expect(test.error { _ in try test.opened("file", O_WRONLY | O_APPEND | O_TRUNC) } == .EPERM)
+        let (node, handle) = try test.opened("file", O_WRONLY | O_APPEND)
+        #expect(try test.write(node, handle, at: 2, [0x33], openFlags: O_WRONLY | O_APPEND) == 1)
+        #expect(test.contents("file") == Array("123".utf8))
+        // A page of a mapping would be appended as well.
+        #expect(
+            test.error { _ in try test.write(node, handle, at: 0, [0x78], writeFlags: WriteIn.cache) }
+                == .EPERM)
+        #expect(test.contents("file") == Array("123".utf8))
+    }
+
     @Test(arguments: [O_DSYNC, O_SYNC])
     func synchronousWritesAreDone(flags: Int32) throws {
         let test = try TestShare()
