@@ -7,11 +7,18 @@ package struct WindowOptions: Sendable {
     /// How long to count after that, in nanoseconds.
     package var duration: Int64
     /// The fewest operations to count, however long that takes.
-    package var minimumOperations = 1
+    package var minimumOperations: Int
+
+    package init(warmUp: Int64, duration: Int64, minimumOperations: Int) {
+        self.warmUp = warmUp
+        self.duration = duration
+        self.minimumOperations = minimumOperations
+    }
 
     package init(seconds: Double) {
         duration = Int64((seconds * 1e9).rounded())
         warmUp = duration / 5
+        minimumOperations = 1
     }
 }
 
@@ -45,11 +52,11 @@ struct Window {
     private enum Phase { case warmUp, counting, over }
     private var phase = Phase.warmUp
 
-    /// Begins now.
-    init(_ options: WindowOptions, clock: ProcessorClock) {
+    /// Begins at `now` of the monotonic clock.
+    init(_ options: WindowOptions, clock: ProcessorClock, now: Int64 = monotonicNanoseconds()) {
         self.options = options
         self.clock = clock
-        countsFrom = monotonicNanoseconds() + options.warmUp
+        countsFrom = now + options.warmUp
     }
 
     /// Takes note of an operation; false when it was the last one needed.
