@@ -7,7 +7,7 @@ RELEASE := .build/release
 # PIE comes by itself; `now` resolves all symbols at the start. lld, as gold sometimes dies with an internal error.
 RELEASE_FLAGS := -c release --static-swift-stdlib -Xlinker -z -Xlinker now -Xswiftc -use-ld=lld
 
-.PHONY: help setup build demo shell test lab lint format clean install
+.PHONY: help setup build demo shell test bench lab lint format clean install
 
 help: ## list these words (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ test: ## everything that CI runs
 	@scripts/debian-root
 	@scripts/lint
 	@scripts/run-tests
+
+bench: ## time our daemon and its peers side by side, with BENCH="more options" (docs/bench.md)
+	@scripts/setup demo
+	@scripts/lab
+	@$(MAKE) --no-print-directory build
+	@$(RELEASE)/virtiofs bench --compare $(BENCH)
 
 lab: ## fetch QEMU 11.1, kernel 7.3 and the Rust virtiofsd to test against
 	@scripts/lab

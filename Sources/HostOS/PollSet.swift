@@ -4,7 +4,7 @@ import Errors
 import Glibc
 
 /// A fixed list of descriptors to wait for again and again, without the heap.
-package struct PollSet: ~Copyable, Sendable {
+package struct PollSet: Sendable {
     private var entries: [pollfd]
 
     /// - Parameter descriptors: valid as long as this value is used; negative ones are never ready.

@@ -134,14 +134,15 @@ extension ProcessorClock {
             WindowOptions(warmUp: 100, duration: 1000, minimumOperations: 2),
             clock: ProcessorClock(process: 0),
             now: 0)
-        #expect(window.note(began: 0, ended: 50))
+        func note(began: Int64, ended: Int64) -> Bool { window.note(began: began, ended: ended) }
+        #expect(note(began: 0, ended: 50))
         // The first that ends after the warm-up starts the window and does not count.
-        #expect(window.note(began: 50, ended: 200))
-        #expect(window.note(began: 200, ended: 210))
+        #expect(note(began: 50, ended: 200))
+        #expect(note(began: 200, ended: 210))
         // Long enough, and enough of them.
-        #expect(!window.note(began: 210, ended: 1400))
+        #expect(!note(began: 210, ended: 1400))
         // Of another lane that was still at it.
-        #expect(!window.note(began: 0, ended: 1500))
+        #expect(!note(began: 0, ended: 1500))
         let measurement = window.measurement(requests: 5)
         #expect(measurement.operations == 2 && measurement.operationsOfRun == 5 && measurement.requests == 5)
         #expect(measurement.seconds == 1.2e-6)
@@ -153,9 +154,10 @@ extension ProcessorClock {
         var window = Window(
             WindowOptions(warmUp: 0, duration: 10, minimumOperations: 2), clock: ProcessorClock(process: 0),
             now: 0)
-        #expect(window.note(began: 0, ended: 100))
-        #expect(window.note(began: 0, ended: 200))
-        #expect(!window.note(began: 0, ended: 300))
+        func note(began: Int64, ended: Int64) -> Bool { window.note(began: began, ended: ended) }
+        #expect(note(began: 0, ended: 100))
+        #expect(note(began: 0, ended: 200))
+        #expect(!note(began: 0, ended: 300))
     }
 
     @Test func secondsAreNanoseconds() {

@@ -85,7 +85,7 @@ import Virtqueue
         let getattr = try last(.getattr, of: "getattr")
         #expect(getattr.body == [UInt8](repeating: 0, count: 16) && getattr.room == 16 + 104)
         let setattr = try #require(try last(.setattr, of: "setattr").argument(SetAttrIn.self))
-        #expect(setattr.valid == SetAttrValid.mode && setattr.mode == S_IFREG | 0o640)
+        #expect(setattr.valid == SetAttrValid.mode && setattr.mode == S_IFREG | 0o644)
         let statfs = try last(.statfs, of: "statfs")
         #expect(statfs.body.isEmpty && statfs.room == 16 + 80)
         let value = [UInt8](repeating: UInt8(ascii: "v"), count: 32)

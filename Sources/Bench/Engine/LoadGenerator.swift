@@ -166,7 +166,7 @@ final class LoadGenerator {
         // Those that are blocked again come behind those that were.
         let waiting = forgets.hasFreeSlot ? blocked.count : 0
         for index in 0..<waiting { try advance(blocked[index], steps, script, &window) }
-        blocked.removeFirst(waiting)
+        if waiting > 0 { blocked.removeFirst(waiting) }
         return total
     }
 
@@ -209,7 +209,7 @@ final class LoadGenerator {
 
     private func sleep(_ steps: [Step]) throws(BenchFailure) {
         var isPending = false
-        for queue in queues where queue.armInterrupts() { isPending = true }
+        for index in queues.indices where queues[index].armInterrupts() { isPending = true }
         if isPending { return }
         let deadline = Deadline(milliseconds: patience)
         while !pollSet.wait(timeoutMilliseconds: deadline.remainingMilliseconds) {

@@ -83,7 +83,7 @@ struct Window {
     func measurement(requests: Int) -> Measurement {
         var perOperation: Double?
         if let processorStart, let processorEnd, histogram.count > 0 {
-            perOperation = Double(processorEnd - processorStart) / Double(histogram.count)
+            perOperation = Double(max(0, processorEnd - processorStart)) / Double(histogram.count)
         }
         return Measurement(
             operations: histogram.count, seconds: Double(max(1, end - start)) / 1e9,

@@ -15,6 +15,7 @@ private func nanoseconds(of clock: clockid_t) -> Int64? {
 
 /// The processor time of a process and of all that it has started and that still runs.
 package struct ProcessorClock: Sendable {
+    /// The process's own first.
     private let clocks: [clockid_t]
 
     /// Finds the processes. They are not looked for again: a daemon forks at its start.
@@ -28,12 +29,10 @@ package struct ProcessorClock: Sendable {
 
     /// What they have used so far, in nanoseconds; nil when that cannot be known.
     package func read() -> Int64? {
-        var sum: Int64 = 0
-        for clock in clocks {
-            guard let time = nanoseconds(of: clock) else { return nil }
-            sum += time
-        }
-        return clocks.isEmpty ? nil : sum
+        guard let first = clocks.first, var sum = nanoseconds(of: first) else { return nil }
+        // A child may have ended: what it used is lost.
+        for clock in clocks.dropFirst() { sum += nanoseconds(of: clock) ?? 0 }
+        return sum
     }
 
     /// The process, its children, theirs and so on.

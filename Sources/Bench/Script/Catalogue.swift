@@ -56,7 +56,7 @@ package enum Catalogue {
         },
         Script("setattr", "SETATTR of the mode") { script in
             let (file, _) = script.laneFile("file")
-            script.add(.chmod(file, mode: 0o640))
+            script.add(.chmod(file, mode: 0o644))
         },
         Script("xattr", "SETXATTR and GETXATTR of 32 bytes") { script in
             let (file, _) = script.laneFile("file")
