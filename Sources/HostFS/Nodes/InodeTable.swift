@@ -24,6 +24,13 @@ final class InodeTable: Sendable {
 
     func record(_ slot: UInt32) -> InodeRecord { InodeRecord(slots, slot: slot) }
 
+    /// A known object, without counting.
+    func find(_ identity: Identity) -> NodeID? {
+        index.withLock { index in
+            index.find(identity).map { NodeID(rawValue: slots.identifier(of: $0.slot)) }
+        }
+    }
+
     /// Counts one more lookup of a known object.
     func reference(_ identity: Identity) -> NodeID? {
         index.withLock { index in

@@ -38,6 +38,24 @@ import Testing
         #expect(test.contents("c") == [0x61])
     }
 
+    /// A reader of the guest that has found the old file's name, and opens it only now.
+    @Test(arguments: [FileHandlePolicy.prefer, .never])
+    func aReplacedFileThatTheGuestKnowsIsStillThere(policy: FileHandlePolicy) throws {
+        let test = try TestShare { $0.inodeFileHandles = policy }
+        for (name, new) in [("f", "n"), ("g", "o")] {
+            test.write(name, "old")
+            test.write(new, "new")
+        }
+        let (old, other) = (try test.node("f"), try test.node("g"))
+        try test.rename("n", "f")
+        try test.rename("o", "g")
+        for node in [old, other] {
+            let opened = try test.openNode(node, O_RDONLY)
+            #expect(try test.read(node, opened.handle, [9]) == Array("old".utf8))
+        }
+        #expect(test.contents("f") == Array("new".utf8))
+    }
+
     @Test func unknownFlagsAreRefused() throws {
         let test = try TestShare()
         test.write("a", "a")
