@@ -77,9 +77,15 @@ targets += [
     // Few libraries: it is copied into guests together with them.
     .executableTarget(
         name: "conformance", dependencies: ["Conformance"], cSettings: gnu, swiftSettings: strict),
+    // What files are expected to do, through a mount of each daemon.
+    .testTarget(
+        name: "MountConformanceTests",
+        dependencies: ["virtiofs", "virtiofsd", "conformance", "Conformance", "Errors", "Guest", "HostOS"],
+        cSettings: gnu, swiftSettings: relaxed),
     // The daemon in real guests.
     .testTarget(
-        name: "VMTests", dependencies: ["virtiofsd", "CLinux", "Errors", "Guest", "HostOS"],
+        name: "VMTests",
+        dependencies: ["virtiofsd", "conformance", "Conformance", "CLinux", "Errors", "Guest", "HostOS"],
         exclude: ["Scenarios"], cSettings: gnu, swiftSettings: relaxed),
 ]
 
