@@ -20,7 +20,7 @@ import Testing
     }
 
     private func check(
-        _ daemon: String?, _ options: [String], known: [KnownFailure], exercised: Bool = true,
+        _ daemon: String?, _ options: [String], known: [KnownFailure],
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let share = try MountedShare(daemon, options)
@@ -41,7 +41,7 @@ import Testing
         }
         for line in run.rest { Issue.record("\(line)", sourceLocation: sourceLocation) }
         #expect(run.count > 500, "\(run.count) checks ran", sourceLocation: sourceLocation)
-        if exercised { try exercise(share, sourceLocation) }
+        try exercise(share, sourceLocation)
     }
 
     private func exercise(_ share: MountedShare, _ sourceLocation: SourceLocation) throws {
@@ -55,16 +55,13 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: ready("mount of our daemon", .root)))
-    func ours() throws { try check(nil, [], known: KnownFailures.ofOurs) }
-
     @Test(
-        .enabled(if: ready("mount of our daemon with ACLs", .root)),
-        arguments: [[], ["--cache=always"], ["--cache=never", "--allow-mmap"]])
-    func oursWithLists(cache: [String]) throws {
-        try check(
-            nil, ["--posix-acl", "--xattr"] + cache, known: KnownFailures.ofOurs, exercised: !cache.isEmpty)
-    }
+        .enabled(if: ready("mount of our daemon", .root)),
+        arguments: [
+            [], ["--posix-acl", "--xattr", "--cache=always"],
+            ["--posix-acl", "--xattr", "--cache=never", "--allow-mmap"],
+        ])
+    func ours(options: [String]) throws { try check(nil, options, known: KnownFailures.ofOurs) }
 
     @Test(.enabled(if: ready("mount of the Rust daemon", .root, .lab)))
     func rust() throws {
