@@ -56,7 +56,7 @@ targets += room(
     [
         "CLinux", "Errors", "Frontend", "Guest", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire",
         "HostOS",
-    ], tests: ["AllocationCounter", "virtiofsd"])
+    ], tests: ["AllocationCounter", "virtiofs", "virtiofsd"])
 targets += room("Conformance", ["CLinux", "Errors", "HostOS"])
 targets += [
     .executableTarget(

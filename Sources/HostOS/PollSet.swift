@@ -6,6 +6,8 @@ import Glibc
 /// A fixed list of descriptors to wait for again and again, without the heap.
 package struct PollSet: Sendable {
     private var entries: [pollfd]
+    /// After a time-out the kernel may have left old events.
+    private var foundAny = false
 
     /// - Parameter descriptors: valid as long as this value is used; negative ones are never ready.
     package init(_ descriptors: [Int32]) {
@@ -18,10 +20,10 @@ package struct PollSet: Sendable {
     /// - Returns: whether one is ready.
     package mutating func wait(timeoutMilliseconds: Int32) -> Bool {
         let count = unsafe poll(&entries, nfds_t(entries.count), timeoutMilliseconds)
-        if count <= 0 { for index in entries.indices { entries[index].revents = 0 } }
-        return count > 0
+        foundAny = count > 0
+        return foundAny
     }
 
     /// Whether the last `wait` found descriptor number `index` ready.
-    package func isReady(_ index: Int) -> Bool { entries[index].revents != 0 }
+    package func isReady(_ index: Int) -> Bool { foundAny && entries[index].revents != 0 }
 }

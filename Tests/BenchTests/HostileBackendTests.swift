@@ -267,7 +267,7 @@ import Testing
         stop.signal()
         #expect(throws: BenchFailure.stopped) {
             try session.measure(
-                try script("getattr"), depth: 2, WindowOptions(seconds: 3600))
+                try script("getattr"), depth: 2, WindowOptions(seconds: 3600, depth: 2))
         }
         // What is left to do can be done.
         try session.removeTree()

@@ -161,8 +161,8 @@ extension ProcessorClock {
     }
 
     @Test func secondsAreNanoseconds() {
-        let options = WindowOptions(seconds: 0.5)
+        let options = WindowOptions(seconds: 0.5, depth: 8)
         #expect(options.duration == 500_000_000 && options.warmUp == 100_000_000)
-        #expect(options.minimumOperations == 1)
+        #expect(options.minimumOperations == 16)
     }
 }

@@ -61,7 +61,7 @@ package struct Plan: Sendable {
             if results[place].daemons[turn.daemon].missing != nil { continue }
             do throws(BenchFailure) {
                 let measurement = try sessions[turn.daemon].session.measure(
-                    script, depth: turn.depth, WindowOptions(seconds: seconds))
+                    script, depth: turn.depth, WindowOptions(seconds: seconds, depth: turn.depth))
                 results[place].daemons[turn.daemon].rounds.append(measurement)
             } catch {
                 guard case .unsupported(let what) = error else {

@@ -15,10 +15,12 @@ package struct WindowOptions: Sendable {
         self.minimumOperations = minimumOperations
     }
 
-    package init(seconds: Double) {
+    /// For a run of `depth` lanes: two operations of each are the fewest, or lanes that end theirs at the same moment would
+    /// say more about the window than about the daemon.
+    package init(seconds: Double, depth: Int) {
         duration = Int64((seconds * 1e9).rounded())
         warmUp = duration / 5
-        minimumOperations = 1
+        minimumOperations = 2 * depth
     }
 }
 

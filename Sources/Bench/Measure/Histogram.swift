@@ -15,7 +15,7 @@ package struct Histogram: Sendable {
     package init() {}
 
     package mutating func removeAll() {
-        for index in buckets.indices { buckets[index] = 0 }
+        for index in 0..<buckets.count { buckets[index] = 0 }
         count = 0
     }
 
@@ -30,8 +30,8 @@ package struct Histogram: Sendable {
         if count == 0 { return nil }
         let rank = max(1, Int((fraction * Double(count)).rounded(.up)))
         var seen = 0
-        for (index, number) in buckets.enumerated() {
-            seen += Int(number)
+        for index in 0..<buckets.count {
+            seen += Int(buckets[index])
             if seen >= rank { return Self.middle(of: index) }
         }
         return nil
