@@ -82,6 +82,9 @@ targets += [
         name: "MountConformanceTests",
         dependencies: ["virtiofs", "virtiofsd", "conformance", "Conformance", "Errors", "Guest", "HostOS"],
         cSettings: gnu, swiftSettings: relaxed),
+    .testTarget(
+        name: "virtiofsTests", dependencies: ["virtiofs", "virtiofsd", "Errors", "Guest", "HostOS"],
+        cSettings: gnu, swiftSettings: relaxed),
     // The daemon in real guests.
     .testTarget(
         name: "VMTests",

@@ -19,6 +19,8 @@ package enum Requirement: String, CaseIterable, Sendable {
     case root
     /// /dev/fuse, for a test that mounts.
     case fuse
+    /// fusermount3, for a test that mounts without being root.
+    case fusermount
 
     /// What is missing and what to do about it, or nil if it is there.
     package var missing: String? {
@@ -32,6 +34,7 @@ package enum Requirement: String, CaseIterable, Sendable {
         case .debianRoot:
             Files.isReadable("\(Lab.debianRoot).stamp") ? nil : "a Debian tree (scripts/debian-root)"
         case .root: geteuid() == 0 ? nil : "root"
+        case .fusermount: Files.program("fusermount3") == nil ? "fusermount3 (package fuse3)" : nil
         case .fuse: (try? openFuseDevice().rawValue) == nil ? "/dev/fuse" : nil
         }
     }

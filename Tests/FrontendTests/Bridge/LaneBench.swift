@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import GuestMemory
+import HostOS
+import Virtqueue
+
+@testable import Frontend
+
+/// A ring with the buffers of a lane or a forget queue, and its device side, in one process.
+final class LaneBench {
+    let ram: GuestRAM
+    let queue: ChainQueue
+    let buffers: [RAMBuffer]
+    let device: DeviceQueue
+    private let chain = Chain()
+
+    init(size: Int = 64, buffers count: Int = 4, features: RingFeatures = .all) throws {
+        var allocator = GuestAllocator(base: 0, regionByteCount: nil)
+        let ring = allocator.take(RingLayout.contiguousByteCount(size), alignment: 64)
+        let places = (0..<count).map { _ in
+            allocator.take(BridgeMemory.dataByteCount, alignment: 4096, contiguous: true)
+        }
+        let ram = try GuestRAM(byteCount: (allocator.byteCount + 4095) / 4096 * 4096)
+        self.ram = ram
+        queue = try ChainQueue(index: 1, size: size, at: ring, ram: ram, features: features)
+        buffers = try places.map {
+            try RAMBuffer(at: $0, byteCount: BridgeMemory.dataByteCount, memory: ram.memory)
+        }
+        device = DeviceQueue(layout: queue.layout, features: features)
+    }
+
+    var lane: Lane { Lane(queue: queue, arena: buffers[0], pool: Array(buffers.dropFirst())) }
+
+    /// Takes the next request and gives it back unanswered.
+    func pop() throws -> [UInt8]? {
+        guard try device.pop(into: chain, memory: ram.memory) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: chain.readableByteCount)
+        _ = bytes.withUnsafeMutableBytes { chain.copyReadable(from: 0, into: $0) }
+        device.push(head: chain.head, written: 0)
+        device.publish()
+        return bytes
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseWire
+import GuestMemory
+import HostOS
+import Testing
+import Virtqueue
+
+@testable import Frontend
+
+@Suite struct LaneTests {
+    private func submit(_ unique: UInt64, on lane: Lane) throws -> Int {
+        let slot = try #require(lane.take(for: LaneRequest(channel: 3, unique: unique, shape: .fixed(0))))
+        let readable: InlineArray<1, GuestBuffer> = [lane.requestPart(of: slot, byteCount: 40)]
+        let writable: InlineArray<1, GuestBuffer> = [lane.replyPart(of: slot, byteCount: 16)]
+        try lane.submit(slot, readable: readable.span, writable: writable.span)
+        return slot
+    }
+
+    private func opcode(_ request: [UInt8]) -> Opcode? {
+        Opcode(rawValue: OrdinaryAnswers.load(InHeader.self, request).opcode)
+    }
+
+    @Test func slotsDoNotOverlap() throws {
+        #expect(SlotLayout.tableOffset % 16 == 0)
+        #expect(SlotLayout.tableOffset + 16 * SlotLayout.descriptors <= SlotLayout.stride)
+        let lane = try LaneBench().lane
+        #expect(lane.slotCount == 64, "a table each")
+        let last = lane.requestPart(of: 63, byteCount: SlotLayout.requestByteCount)
+        let reply = lane.replyPart(of: 63, byteCount: SlotLayout.replyByteCount)
+        #expect(last.address.rawValue + 1024 == reply.address.rawValue)
+        #expect(try LaneBench(features: []).lane.slotCount == 16, "four descriptors each")
+    }
+
+    @Test func aReaderGetsBuffersAsLongAsThereAreAny() throws {
+        let lane = try LaneBench(size: 64, buffers: 4).lane
+        var (first, second) = (BufferHand(), BufferHand())
+        let hasFirst = lane.provide(&first)
+        #expect(hasFirst)
+        let hasSecond = lane.provide(&second)
+        #expect(!hasSecond && second.reading >= 0 && second.spare < 0, "three for two readers")
+        let slot = try #require(lane.take(for: LaneRequest(requestBuffer: first.reading)))
+        first.reading = -1
+        lane.release(slot)
+        let hasSecondNow = lane.provide(&second)
+        #expect(hasSecondNow, "what the request had")
+    }
+
+    @Test func someSlotsAreKept() throws {
+        let lane = try LaneBench(size: 64, buffers: 4).lane
+        var hand = BufferHand()
+        #expect(!lane.isCrowded)
+        for _ in 0..<48 { _ = lane.take(for: LaneRequest()) }
+        #expect(lane.isCrowded, "no more locks")
+        let may = lane.provide(&hand)
+        #expect(!may, "the last 16 are for INTERRUPT")
+        for _ in 0..<16 { #expect(lane.take(for: LaneRequest()) != nil) }
+        #expect(lane.take(for: LaneRequest()) == nil)
+    }
+
+    @Test func anInterruptFollowsItsRequest() throws {
+        let bench = try LaneBench()
+        let lane = bench.lane
+        let interrupts = Interrupts(lanes: [lane])
+        _ = try submit(2, on: lane)
+        interrupts.submitted(2, on: lane)
+        _ = try submit(4, on: lane)
+        interrupts.submitted(4, on: lane)
+        interrupts.interrupt(4)
+        _ = try bench.pop()
+        _ = try bench.pop()
+        let interrupt = try #require(try bench.pop())
+        #expect(opcode(interrupt) == .interrupt && interrupt.count == 48)
+        #expect(OrdinaryAnswers.load(InHeader.self, interrupt).unique == 5)
+        #expect(OrdinaryAnswers.load(InterruptIn.self, Array(interrupt[40...])).unique == 4)
+        #expect(try bench.pop() == nil)
+    }
+
+    /// It came on another channel before the request was with the device.
+    @Test func anEarlyInterruptIsKept() throws {
+        let bench = try LaneBench()
+        let lane = bench.lane
+        let interrupts = Interrupts(lanes: [lane])
+        interrupts.interrupt(6)
+        #expect(try bench.pop() == nil)
+        _ = try submit(8, on: lane)
+        interrupts.submitted(8, on: lane)
+        _ = try submit(6, on: lane)
+        interrupts.submitted(6, on: lane)
+        #expect(OrdinaryAnswers.load(InHeader.self, try #require(try bench.pop())).unique != 6 | 1)
+        _ = try bench.pop()
+        #expect(opcode(try #require(try bench.pop())) == .interrupt)
+        #expect(try bench.pop() == nil)
+    }
+
+    @Test func anInterruptOfWhatIsDoneIsNothing() throws {
+        let bench = try LaneBench()
+        let lane = bench.lane
+        let slot = try submit(2, on: lane)
+        _ = try bench.pop()
+        #expect(lane.request(in: slot).unique == 2)
+        lane.release(slot)
+        #expect(!lane.interrupt(2))
+        #expect(try bench.pop() == nil)
+    }
+}
