@@ -93,9 +93,8 @@ struct MountSession {
                 Log.error("the daemon does not answer; programs that use \(mount.path) get errors")
                 status = 1
             }
-        case .daemonGone: status = lament(mount, "closed its connection" + epitaph(of: daemon))
-        case .daemonBroken(let what): status = lament(mount, "broke the protocol: \(what)")
-        case .failed(let error): status = lament(mount, "is out of reach: \(describe(error))")
+        case .daemonFailed(let failure): status = lament(mount, "\(failure)" + epitaph(of: daemon))
+        case .failed(let error): status = lament(mount, "/dev/fuse failed: \(describe(error))")
         }
         mount.close()
         if end == .unmounted, isDead(mount.path) {
@@ -108,7 +107,7 @@ struct MountSession {
     private func lament(_ mount: Mount, _ what: String) -> Int32 {
         let source = options.sharedDir ?? options.socketPath ?? ""
         Log.error(
-            "the daemon of \(source) \(what); programs that use \(mount.path) now get errors; unmount it with: "
+            "\(source): \(what); programs that use \(mount.path) now get errors; unmount it with: "
                 + "umount \(mount.path)")
         return 1
     }
@@ -116,13 +115,12 @@ struct MountSession {
     /// What became of a daemon that we have started.
     private func epitaph(of daemon: DaemonProcess?) -> String {
         guard let daemon, let end = daemon.process.wait(milliseconds: 500) else { return "" }
-        let how =
-            switch end {
-            case .exited(let status): "it ended with status \(status)"
-            case .killed(let signal): "it was killed by signal \(signal)"
-            }
-        let said = daemon.messageText.split(separator: "\n").last.map { ": \($0)" } ?? ""
-        return " (\(how)\(said))"
+        switch end {
+        case .exited(let status):
+            let said = daemon.messageText.split(separator: "\n").last.map { ": \($0)" } ?? ""
+            return " (it ended with status \(status)\(said))"
+        case .killed(let signal): return " (it was killed by signal \(signal))"
+        }
     }
 
     /// A mount whose connection has ended.

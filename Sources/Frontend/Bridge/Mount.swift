@@ -32,10 +32,8 @@ package enum MountEnd: Equatable, Sendable {
     case unmounted
     /// The stop descriptor that was given to `wait` is readable.
     case asked
-    /// The daemon has closed its connection.
-    case daemonGone
-    /// The daemon does what the protocol forbids.
-    case daemonBroken(String)
+    /// The daemon has gone, or does what the protocol forbids.
+    case daemonFailed(DaemonFailure)
     /// The kernel gives no more requests.
     case failed(Errno)
 }
@@ -53,6 +51,7 @@ package final class Mount {
     /// Absolute and without links.
     package let path: String
     private let frontend: DeviceFrontend
+    private let watch: FrontendWatch
     private let bridge: FuseBridge
     private let mount: FuseMount
     private let options: MountOptions
@@ -79,6 +78,7 @@ package final class Mount {
                 operation: "use the daemon of", subject: options.source, reason: "\(error)")
         }
         self.frontend = frontend
+        watch = FrontendWatch(frontend)
         let buffers = frontend.buffers
         let lanes = (0..<memory.lanes).map {
             Lane(
@@ -131,7 +131,9 @@ package final class Mount {
     ) throws(VhostUserError) -> BridgeMemory {
         let processors = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         let all = session.protocolFeatures.contains(.multiqueue) ? try session.queueCount() : 2
-        guard let offered = Int(exactly: all), offered >= 2 else { throw .invalidValue }
+        guard let offered = Int(exactly: all), offered >= 2 else {
+            throw .tooFewQueues(wanted: 1, offered: 0)
+        }
         var lanes = min(options.queues ?? processors, offered - 1, maximumLanes)
         let threads = max(1, options.threads ?? lanes)
         lanes = max(1, min(lanes, threads))
@@ -154,23 +156,17 @@ package final class Mount {
 
     // MARK: Life
 
-    /// Waits until the mount ends or `stop` can be read; −1 for none.
+    /// Waits until the mount ends or `stop` can be read; −1 for none. nil when `timeoutMilliseconds` are over.
     package func wait(stop: Int32 = -1, timeoutMilliseconds: Int32 = -1) -> MountEnd? {
-        let connection = frontend.session.connection
-        let errors = frontend.queues.map { $0.error.descriptor.rawValue }
         let deadline = Deadline(milliseconds: timeoutMilliseconds)
         while true {
             let ready = waitReadable(
-                any: [stop, bridge.ended.descriptor.rawValue, connection.descriptor.rawValue] + errors,
+                any: [stop, bridge.ended.descriptor.rawValue] + watch.descriptors,
                 timeoutMilliseconds: deadline.remainingMilliseconds)
             // First: a signal to all of us ends the daemon too.
             if ready[0] { return .asked }
             if ready[1], let end = bridge.firstEnd { return judge(end) }
-            if ready[2] { return broken(connection) }
-            if ready[3...].contains(true) {
-                isHealthy = false
-                return .daemonBroken("it has given up a queue")
-            }
+            if ready[2...].contains(true), let failure = daemonFailure() { return .daemonFailed(failure) }
             if deadline.hasPassed { return nil }
         }
     }
@@ -178,23 +174,19 @@ package final class Mount {
     private func judge(_ end: WorkerEnd) -> MountEnd {
         switch end {
         case .unmounted, .stopped: return .unmounted
-        case .ringBroken:
-            isHealthy = false
-            let fault = frontend.queues.lazy.compactMap(\.chains.fault).first
-            return .daemonBroken("it has broken a queue: \(fault.map { "\($0)" } ?? "unknown")")
+        case .ringBroken: return daemonFailure().map { .daemonFailed($0) } ?? .failed(.EPROTO)
         case .failed(let error): return .failed(error)
         }
     }
 
-    /// Nothing is expected from the daemon on its socket but its end.
-    private func broken(_ connection: Connection) -> MountEnd {
-        isHealthy = false
-        do throws(VhostUserError) {
-            let message = try connection.receive(timeout: 0)
-            return .daemonBroken("it sent message \(message.header.request) unasked")
+    /// What is wrong with the daemon, if anything is.
+    private func daemonFailure() -> DaemonFailure? {
+        do throws(DaemonFailure) {
+            try watch.check()
+            return nil
         } catch {
-            return error == .disconnected || error == .truncatedMessage
-                ? .daemonGone : .daemonBroken("\(error)")
+            isHealthy = false
+            return error
         }
     }
 
