@@ -71,11 +71,11 @@ import VhostUser
         (.setVringCall, 8), (.setVringEnable, 8),
     ]
 
-    private func connect(_ plan: FakeBackend.Plan) throws -> VhostUserError? {
+    private func connect(_ plan: FakeBackend.Plan, timeout: Int32 = 20_000) throws -> VhostUserError? {
         let backend = try FakeBackend(plan)
         var options = FrontendOptions()
         options.protocolFeatures.formUnion(FrontendOptions.channelFeatures)
-        options.replyTimeout = 100
+        options.replyTimeout = timeout
         do {
             _ = try backend.connect(options)
             return nil
@@ -94,7 +94,7 @@ import VhostUser
         plan.odd = question.0
         let size = question.1
         plan.answer = { try mischief.perform($0, $1, size) }
-        let error = try connect(plan)
+        let error = try connect(plan, timeout: mischief == .silence ? 100 : 20_000)
         #expect(error != nil)
         if let expected = mischief.error { #expect(error == expected) }
     }

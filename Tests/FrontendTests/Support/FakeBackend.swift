@@ -27,17 +27,20 @@ final class FakeBackend {
     private let connection: Connection
     /// What the front-end connects with.
     private let front: Connection
-    private let channelSlot = Slot()
-    private final class Slot: Sendable { let connection = Mutex<Connection?>(nil) }
+    private let state = State()
+    private final class State: Sendable {
+        let connection = Mutex<Connection?>(nil)
+        let requests = Mutex<[FrontendRequest]>([])
+    }
 
     init(_ plan: Plan = Plan()) throws {
         let (connection, front) = try SocketPair().split { (ours, theirs) throws(Errno) in
             (try Connection(adopting: ours), try Connection(adopting: theirs))
         }
         (self.connection, self.front) = (connection, front)
-        let slot = channelSlot
+        let state = state
         thread = try HostOS.Thread(name: "fake") {
-            do { while true { try Self.serve(connection, plan, slot) } } catch {}
+            do { while true { try Self.serve(connection, plan, state) } } catch {}
             hangUp(connection)
         }
     }
@@ -63,17 +66,28 @@ final class FakeBackend {
     }
 
     /// Our end of the channel that the front-end gave us.
-    var channel: Connection? { channelSlot.connection.withLock { $0 } }
-    func closeChannel() { channelSlot.connection.withLock { $0 = nil } }
+    var channel: Connection? { state.connection.withLock { $0 } }
+    func closeChannel() { state.connection.withLock { $0 = nil } }
+
+    /// What was asked since this was last looked at.
+    func takeRequests() -> [FrontendRequest] {
+        state.requests.withLock { requests in
+            defer { requests = [] }
+            return requests
+        }
+    }
 
     /// Says something that nobody asked.
     func send(_ bytes: [UInt8], descriptors: [Int32] = []) throws {
         try connection.send(bytes, descriptors: descriptors)
     }
 
-    private static func serve(_ connection: Connection, _ plan: Plan, _ slot: Slot) throws {
+    private static func serve(_ connection: Connection, _ plan: Plan, _ state: State) throws {
         var message = try connection.receive()
         let header = message.header
+        if let request = FrontendRequest(rawValue: header.request) {
+            state.requests.withLock { $0.append(request) }
+        }
         if header.request == plan.odd?.rawValue { return try plan.answer(connection, header) }
         func reply(_ payload: [UInt8]) throws {
             try connection.send(request: header.request, flags: .answer, payload: payload)
@@ -89,7 +103,7 @@ final class FakeBackend {
                 let socket = message.descriptors.takeFirst()
             {
                 let channel = try Connection(adopting: socket)
-                slot.connection.withLock { $0 = channel }
+                state.connection.withLock { $0 = channel }
             }
             if header.flags.contains(.needReply) { try reply(UInt64(0).encodedPayload) }
         }
