@@ -29,7 +29,8 @@ struct ForgetSender {
 
     /// Sends one, unless all slots are on their way (false).
     mutating func send(_ header: InHeader, count: UInt64) throws(Errno) -> Bool {
-        guard let slot = free.last else { return false }
+        if free.isEmpty { return false }
+        let slot = free[free.count - 1]
         var request = (header, ForgetIn())
         request.0.length = UInt32(Self.requestByteCount)
         request.1.count = count

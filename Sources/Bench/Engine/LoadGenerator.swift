@@ -95,8 +95,8 @@ final class LoadGenerator {
             case .forget(let node, let count):
                 guard try forget(lane.knowledge[node], count, lane) else { return }
             case .forgetListed:
-                while let node = lane.listed.last {
-                    guard try forget(node, 1, lane) else { return }
+                while lane.listed.count > 0 {
+                    guard try forget(lane.listed[lane.listed.count - 1], 1, lane) else { return }
                     lane.listed.removeLast()
                 }
             case let step: return try submit(step, lane, script)
