@@ -55,6 +55,16 @@ extension HostFS {
         return try unsafe openAgain(share.processDescriptors.rawValue, processName(of: number), flags: safe)
     }
 
+    /// Opens what a name means that is about to go, if the guest knows that: it stays reachable by its descriptor, where its
+    /// handle would lead nowhere any more. For what the guest does to an object whose name it has lost: an OPEN after a
+    /// LOOKUP, the times of a file that it caches.
+    func keepKnown(_ directory: Int32, _ name: UnsafePointer<CChar>) {
+        guard let status = try? unsafe FileStatus(directory, name),
+            let node = share.inodes.find(Identity(status))
+        else { return }
+        _ = try? descriptor(of: node)
+    }
+
     /// The object's type (S_IFMT), which never changes.
     func type(of node: NodeID) throws(Errno) -> UInt32 { try hold(node).type }
 

@@ -5,7 +5,6 @@ import FuseServer
 import FuseWire
 import Glibc
 import HostOS
-import StateArena
 
 // RENAME and RENAME2.
 extension HostFS {
@@ -22,15 +21,5 @@ extension HostFS {
         enterDaemon()
         if flags & UInt32(RENAME_NOREPLACE | RENAME_EXCHANGE) == 0 { unsafe keepKnown(to, newName.cString) }
         try unsafe renameName(from, name.cString, to: to, newName.cString, flags: flags)
-    }
-
-    /// Opens what the name means, if the guest knows that. A file that is about to be replaced can be open to nobody but a
-    /// reader who has only looked up its name: his OPEN comes next and finds the file by its descriptor, not by a handle
-    /// that leads nowhere any more.
-    private func keepKnown(_ directory: Int32, _ name: UnsafePointer<CChar>) {
-        guard let status = try? unsafe FileStatus(directory, name),
-            let node = share.inodes.find(Identity(status))
-        else { return }
-        _ = try? descriptor(of: node)
     }
 }

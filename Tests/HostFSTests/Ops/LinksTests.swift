@@ -37,6 +37,20 @@ import Testing
         #expect(failure { try test.link(NodeID(rawValue: 50), "e") } == .ESTALE)
     }
 
+    /// Its kernel writes them back although the file has no name any more, by nodeid.
+    @Test func aGuestWithWritebackSetsTheTimesOfWhatItHasRemoved() throws {
+        let test = try TestShare { $0.writeback = true }
+        #expect(try test.initialize() & InitFlags.writebackCache != 0)
+        test.write("f")
+        let node = try test.node("f")
+        #expect(remove(test, "f") == nil)
+        var arguments = SetAttrIn()
+        arguments.valid = SetAttrValid.mtime
+        arguments.mtime = 1_000_000
+        let seen = try test.request { try $0.setattr(.root, nodeID: node, arguments).attributes }
+        #expect(seen.mtime == 1_000_000 && seen.nlink == 0)
+    }
+
     @Test func namesAreRemoved() throws {
         let test = try TestShare()
         test.write("f")
