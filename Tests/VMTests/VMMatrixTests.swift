@@ -3,7 +3,7 @@ import Guest
 import Testing
 
 /// Every machine with one and with four request queues does the core of what a guest does.
-@Suite(.serialized) struct VMMatrixTests {
+@Suite struct VMMatrixTests {
     private func check(_ stack: Stack, requestQueues: Int) throws {
         let scratch = try ScratchDirectory()
         let share = TestShare("core", scratch.path, requestQueues: requestQueues, options: ["--xattr"])

@@ -4,7 +4,7 @@ import HostOS
 import Testing
 
 /// What programs and users do on a share, under the options that change it; all shares of a stack in one guest.
-@Suite(.serialized) struct VMShareTests {
+@Suite struct VMShareTests {
     /// A share and the scenarios that run in it, each with its words.
     private struct Case {
         let scratch: ScratchDirectory
