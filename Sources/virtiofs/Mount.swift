@@ -24,7 +24,7 @@ struct MountCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The virtiofsd to start: ours, the Rust one or QEMU's.", valueName: "PATH"))
     var daemon: String?
 
-    @Option(help: ArgumentHelp("Request queues to use (default: one to a processor).", valueName: "N"))
+    @Option(help: ArgumentHelp("Request queues to use (default: 1).", valueName: "N"))
     var queues: Int?
 
     @Option(help: ArgumentHelp("Threads that carry requests (default: one to a queue).", valueName: "N"))

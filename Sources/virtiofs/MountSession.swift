@@ -49,19 +49,22 @@ struct MountSession {
         daemon.options = options.daemonOptions
         daemon.verbose = options.verbose && options.readyDescriptor == nil
         let isOurs = try DaemonProcess.kind(of: daemon.program ?? "") == .swift
-        daemon.requestQueues = options.queues ?? (isOurs ? defaultQueues : 1)
+        daemon.requestQueues = queues
         // QEMU's daemon knows no read-only mode; the mount does.
         if !isOurs { daemon.readOnly = false }
         return try DaemonProcess(daemon)
     }
 
-    private var defaultQueues: Int { min(8, max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))) }
+    /// One, because over one queue a file's requests keep their order. Linux drops cached pages whose WRITE is still on its way
+    /// when the file has changed otherwise; a READ of such a page that overtakes the WRITE on another queue brings back old
+    /// bytes, which then stay in the cache (`conformance fsx --shared` finds them).
+    private var queues: Int { options.queues ?? 1 }
 
     private func mount(_ daemon: DaemonProcess?) throws(StartupError) -> Mount {
         let source = options.sharedDir ?? options.socketPath ?? ""
         var mount = MountOptions(mountPoint: options.mountPoint, source: source)
         mount.readOnly = options.readOnly
-        mount.queues = options.queues
+        mount.queues = queues
         mount.threads = options.threads
         return try Mount(try connect(to: daemon?.socketPath ?? source), mount)
     }
