@@ -30,8 +30,9 @@ extension HostFS {
         try requireWritable()
         let directory = try descriptor(of: parent)
         enterDaemon()
-        // A guest with a write-back cache still sets the times of what it has removed, and syncfs(2) there says if it fails.
-        if isNegotiated(InitFlags.writebackCache) { unsafe keepKnown(directory, name.cString) }
+        // A removed directory may be somebody's working directory. A guest with a write-back cache still sets the times of what
+        // it has removed, and syncfs(2) there says if it fails.
+        if ofDirectory || isNegotiated(InitFlags.writebackCache) { unsafe keepKnown(directory, name.cString) }
         try unsafe removeName(directory, name.cString, ofDirectory: ofDirectory)
     }
 

@@ -51,6 +51,16 @@ import Testing
         #expect(seen.mtime == 1_000_000 && seen.nlink == 0)
     }
 
+    /// Somebody's working directory, which is never opened.
+    @Test func aRemovedDirectoryStaysForWhoeverKnowsIt() throws {
+        let test = try TestShare()
+        Glibc.mkdir(test.host("d"), 0o755)
+        let node = try test.node("d")
+        #expect(remove(test, "d", directory: true) == nil)
+        #expect(try test.request { try $0.getattr(.root, nodeID: node, handle: nil) }.attributes.nlink == 0)
+        #expect(try test.lookup("x", in: node).nodeID == 0)
+    }
+
     @Test func namesAreRemoved() throws {
         let test = try TestShare()
         test.write("f")
