@@ -73,7 +73,8 @@ extension HostFS {
         do throws(Errno) {
             return try unsafe openHandle(mount, record.handleAddress, flags: flags)
         } catch {
-            guard error == .ESTALE || error == .ENOENT else { throw error }
+            // ENOMEM is what Linux says while another object with the same inode number is being made (iget_locked).
+            guard error == .ESTALE || error == .ENOENT || error == .ENOMEM else { throw error }
             share.inodes.unindex(record)
             throw .ESTALE
         }
