@@ -181,7 +181,7 @@ private final class Serve: BackendDelegate {
             }
             queue.publish()
             if queue.needsNotification(), let call = ring.call?.rawValue { signalEvent(call) }
-        } while queue.enableNotifications()
+        } while isAlive && queue.enableNotifications()
     }
 
     private func seen(_ index: Int) -> SeenRequest {
