@@ -67,7 +67,9 @@ targets += [
         cSettings: gnu, swiftSettings: strict),
     .testTarget(
         name: "virtiofsdTests",
-        dependencies: ["virtiofsd", "Errors", "FuseWire", "Frontend", "HostFS", "HostOS", logging],
+        dependencies: [
+            "virtiofsd", "Backend", "Errors", "FuseWire", "Frontend", "HostFS", "HostOS", logging,
+        ],
         cSettings: gnu,
         swiftSettings: relaxed),
     .executableTarget(

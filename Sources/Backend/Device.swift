@@ -16,6 +16,9 @@ package final class Device: BackendDelegate {
     private let session: FuseSession
     private let arena: StateArena
     private let memory: MemoryPublication
+    private let pool: WaitingPool
+    private let ports: [QueuePort]
+    /// One for each request queue; the first has the hiprio queue too.
     private let workers: [QueueWorker]
     private var rings: [RingState]
     private var running: [Bool]
@@ -25,11 +28,14 @@ package final class Device: BackendDelegate {
     /// The guest may have state in the file system: something ran since the last `forgetGuest`.
     private var guestMayHaveState = false
 
-    /// Starts one worker a queue; they sleep until a front-end sets their rings up.
+    /// Starts one worker a request queue; they sleep until a front-end sets their rings up.
     ///
-    /// - Parameter arena: keeps the session's and the queues' records; has room for all queues.
+    /// - Parameters:
+    ///   - arena: keeps the session's and the queues' records; has room for all queues.
+    ///   - polling: how the workers watch their rings.
     package init(
-        configuration: DeviceConfiguration, share: any FileSystemShare, arena: StateArena
+        configuration: DeviceConfiguration, share: any FileSystemShare, arena: StateArena,
+        polling: PollingOptions = PollingOptions(cpus: usableCPUs())
     ) throws(Errno) {
         self.configuration = configuration
         self.share = share
@@ -37,35 +43,37 @@ package final class Device: BackendDelegate {
         let session = unsafe FuseSession(record: UnsafeMutableRawPointer(arena.session))
         self.session = session
         self.arena = arena
-        let memory = MemoryPublication(try GuestMemory())
-        self.memory = memory
+        memory = MemoryPublication(try GuestMemory())
+        pool = try WaitingPool(session: session, share: share, limit: configuration.waitingThreadCount)
+        let ports = (0...configuration.requestQueueCount).map { QueuePort(index: $0) }
+        self.ports = ports
+        let context = WorkerContext(
+            memory: memory, session: session, share: share, arena: arena, pool: pool, polling: polling,
+            watchers: Watchers(cpus: usableCPUs()))
         var workers: [QueueWorker] = []
-        for index in 0...configuration.requestQueueCount {
-            guard let record = QueueRecord(arena, index: index) else { throw .EINVAL }
+        for index in 1..<ports.count {
             workers.append(
-                try QueueWorker(
-                    index: index, memory: memory, session: session, share: share, record: record))
+                try QueueWorker(requests: ports[index], hiprio: index == 1 ? ports[0] : nil, context))
         }
         self.workers = workers
-        rings = Array(repeating: RingState(), count: workers.count)
-        running = Array(repeating: false, count: workers.count)
+        rings = Array(repeating: RingState(), count: ports.count)
+        running = Array(repeating: false, count: ports.count)
     }
 
-    /// Ends every worker. The device is of no use afterwards.
+    /// Ends every thread. The device is of no use afterwards.
     package func shutDown() {
         disconnect()
         for worker in workers { worker.exit() }
+        pool.shutDown()
     }
+
+    private func worker(of ring: Int) -> QueueWorker { workers[max(0, ring - 1)] }
 
     /// The front-end is gone: nothing of it, or of its guest, remains.
     package func disconnect() {
         stopAllRings()
-        for worker in workers {
-            try? worker.kick.disconnect()
-            try? worker.call.disconnect()
-            try? worker.error.disconnect()
-        }
-        rings = Array(repeating: RingState(), count: workers.count)
+        for port in ports { port.disconnect() }
+        rings = Array(repeating: RingState(), count: ports.count)
         features = []
         backendChannel = nil
         if let empty = try? GuestMemory() { memory.replace(empty) }
@@ -88,7 +96,7 @@ package final class Device: BackendDelegate {
         return features
     }
 
-    package var queueCount: Int { workers.count }
+    package var queueCount: Int { ports.count }
     package var memorySlotCount: Int { GuestMemory.maximumRegions }
 
     // MARK: Session
@@ -160,7 +168,7 @@ package final class Device: BackendDelegate {
 
     /// Workers that sleep would keep the old table mapped until their next request.
     private func wakeRunningWorkers() {
-        for ring in rings.indices where running[ring] { workers[ring].wake.signal() }
+        for ring in rings.indices where running[ring] { worker(of: ring).wake.signal() }
     }
 
     // MARK: Rings
@@ -189,18 +197,18 @@ package final class Device: BackendDelegate {
     package func setRingKick(_ ring: Int, _ event: consuming OwnedDescriptor?) throws(VhostUserError) {
         stop(ring)
         let isPolled = event == nil
-        try exchange(workers[ring].kick, event)
+        try exchange(ports[ring].kick, event)
         rings[ring].polled = isPolled
         rings[ring].started = true
         try update(ring)
     }
 
     package func setRingCall(_ ring: Int, _ event: consuming OwnedDescriptor?) throws(VhostUserError) {
-        try exchange(workers[ring].call, event)
+        try exchange(ports[ring].call, event)
     }
 
     package func setRingError(_ ring: Int, _ event: consuming OwnedDescriptor?) throws(VhostUserError) {
-        try exchange(workers[ring].error, event)
+        try exchange(ports[ring].error, event)
     }
 
     package func setRingEnabled(_ ring: Int, _ enabled: Bool) throws(VhostUserError) {
@@ -244,13 +252,13 @@ package final class Device: BackendDelegate {
         }
         running[ring] = true
         guestMayHaveState = true
-        workers[ring].start(setup)
+        worker(of: ring).start(ring, setup)
     }
 
     private func stop(_ ring: Int) {
         guard running[ring] else { return }
         running[ring] = false
-        rings[ring].base = workers[ring].stop()
+        rings[ring].base = worker(of: ring).stop(ring)
     }
 
     private func stopAllRings() {

@@ -7,9 +7,13 @@ package struct DeviceConfiguration: Sendable {
     /// Request queues beside the hiprio queue, 1…64.
     package var requestQueueCount: Int
 
-    package init(tag: [UInt8]?, requestQueueCount: Int) {
+    /// The most threads for requests that wait for a disk, at least 1.
+    package var waitingThreadCount: Int
+
+    package init(tag: [UInt8]?, requestQueueCount: Int, waitingThreadCount: Int = 8) {
         self.tag = tag
         self.requestQueueCount = requestQueueCount
+        self.waitingThreadCount = waitingThreadCount
     }
 
     /// The largest `requestQueueCount`; UML has room for 64 rings in all, Linux for more than any machine needs.

@@ -5,17 +5,18 @@ import HostOS
 import StateArena
 import Synchronization
 
-/// One queue's thread, as the control thread sees it: told to start and to stop, never touched otherwise.
+/// One worker thread, as the control thread sees it: told to start and stop its rings, never touched otherwise.
 ///
-/// The mailbox is the only lock between the two; the worker looks into it when `attention` is set or it was woken.
+/// A worker serves one request queue; the first serves hiprio too, whose FORGETs are no reason to wake another thread. The
+/// mailbox is the only lock between the threads; the worker looks into it when `attention` is set or it was woken.
 final class QueueWorker: Sendable {
     enum Command: Sendable {
-        case start(RingSetup)
-        case stop
+        case start(ring: Int, RingSetup)
+        case stop(ring: Int)
         case exit
     }
 
-    struct Mailbox {
+    private struct Mailbox {
         var commands: [Command] = []
         var finished: [FinishedRequest] = []
         /// The answer to the last `stop`.
@@ -24,11 +25,10 @@ final class QueueWorker: Sendable {
         var failure: Errno?
     }
 
-    /// Number of the virtqueue: 0 is hiprio.
-    let index: Int
-    let kick = StableDescriptor()
-    let call = StableDescriptor()
-    let error = StableDescriptor()
+    /// The request queue.
+    let requests: QueuePort
+    /// The first worker's other queue.
+    let hiprio: QueuePort?
     let wake: EventFD
     private let acknowledged: EventFD
     private let mailbox = Mutex(Mailbox())
@@ -37,18 +37,12 @@ final class QueueWorker: Sendable {
     private let thread = Mutex<Thread?>(nil)
 
     /// Starts the thread and waits until its file system is ready.
-    init(
-        index: Int, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare,
-        record: QueueRecord
-    ) throws(Errno) {
-        self.index = index
+    init(requests: QueuePort, hiprio: QueuePort?, _ common: WorkerContext) throws(Errno) {
+        self.requests = requests
+        self.hiprio = hiprio
         wake = try EventFD()
         acknowledged = try EventFD()
-        let name = index == 0 ? "hiprio" : "requests.\(index - 1)"
-        let thread = try Thread(name: name) { [self] in
-            RequestLoop.run(
-                worker: self, memory: memory, session: session, share: share, record: record)
-        }
+        let thread = try Thread(name: requests.name) { [self] in RequestLoop.run(worker: self, common) }
         self.thread.withLock { $0 = thread }
         waitForAcknowledgement()
         if let failure = mailbox.withLock({ $0.failure }) {
@@ -60,16 +54,16 @@ final class QueueWorker: Sendable {
     // MARK: Control thread
 
     /// Lets the ring run.
-    func start(_ setup: RingSetup) { post(.start(setup)) }
+    func start(_ ring: Int, _ setup: RingSetup) { post(.start(ring: ring, setup)) }
 
     /// Stops the ring after everything in flight has been answered; returns the next available index.
-    func stop() -> UInt16 {
-        post(.stop)
+    func stop(_ ring: Int) -> UInt16 {
+        post(.stop(ring: ring))
         waitForAcknowledgement()
         return mailbox.withLock { $0.nextAvailable }
     }
 
-    /// Ends the thread. Stop the ring first.
+    /// Ends the thread. Stop the rings first.
     func exit() {
         post(.exit)
         thread.withLock { $0.take() }?.join()
@@ -130,4 +124,16 @@ final class QueueWorker: Sendable {
         attention.store(true, ordering: .releasing)
         wake.signal()
     }
+}
+
+/// What every worker of a device is given.
+struct WorkerContext: Sendable {
+    let memory: MemoryPublication
+    let session: FuseSession
+    let share: any FileSystemShare
+    let arena: StateArena
+    /// Where requests go that wait for a disk.
+    let pool: WaitingPool
+    let polling: PollingOptions
+    let watchers: Watchers
 }

@@ -7,97 +7,67 @@ import HostOS
 import StateArena
 import Virtqueue
 
-/// A worker's life: wait for the kick, drain the ring, answer every request, notify once, sleep.
+/// A worker's life: drain its rings, answer every request, tell the guest once, watch for more, sleep until the kick.
 ///
-/// Everything here belongs to one thread. Nothing is allocated after `init` but for deferred requests.
+/// Everything here belongs to one thread. Nothing is allocated after `init` but for requests that leave the worker.
 @safe final class RequestLoop: DeferralSource {
     private let worker: QueueWorker
-    private let publication: MemoryPublication
-    private let share: any FileSystemShare
+    private let context: WorkerContext
     private let server: FuseServer
-    private let record: QueueRecord
+    private let requests: ServedRing
+    private let hiprio: ServedRing?
     private let chain = Chain()
     /// Private copies: the request's header and arguments, and the reply while it is built.
     private let request: UnsafeMutableRawBufferPointer
-    private let reply: UnsafeMutableRawBufferPointer
+    private let reply = ReplyScratch()
 
     private var memory: GuestMemory
     private var memoryVersion: UInt64
-    private var setup: RingSetup?
-    /// nil while the ring is stopped or broken.
-    private var queue: DeviceQueue?
-    /// Of the ring that was stopped or broke.
-    private var nextAvailable: UInt16 = 0
-    /// Requests pushed and not yet announced to the guest.
-    private var unannounced = 0
-    /// Deferred requests that have not come back.
-    private var deferred = 0
+    private var polling: AdaptivePolling
+    /// FORGETs have come since the last long sleep. More are likely to follow each request, so they get no kicks and no
+    /// interrupts of their own; a moment after the last request they do.
+    private var expectsForgets = false
+    private static let forgetMilliseconds: Int32 = 2
+
+    private var currentRing: ServedRing
     private var currentDeferral: DeferredRequest?
 
     /// The thread's body.
-    static func run(
-        worker: QueueWorker, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare,
-        record: QueueRecord
-    ) {
-        let fileSystem: any FileSystem
+    static func run(worker: QueueWorker, _ context: WorkerContext) {
         do throws(Errno) {
-            fileSystem = try share.makeFileSystem()
+            let loop = try RequestLoop(
+                worker: worker, context, fileSystem: try context.share.makeFileSystem(mayWait: false))
+            worker.acknowledge()
+            loop.run()
         } catch {
             worker.acknowledge(failure: error)
-            return
         }
-        let loop = RequestLoop(
-            worker: worker, memory: memory, session: session, share: share, record: record,
-            fileSystem: fileSystem)
-        worker.acknowledge()
-        loop.run()
     }
 
-    private init(
-        worker: QueueWorker, memory: MemoryPublication, session: FuseSession, share: any FileSystemShare,
-        record: QueueRecord, fileSystem: any FileSystem
-    ) {
+    private init(worker: QueueWorker, _ context: WorkerContext, fileSystem: any FileSystem) throws(Errno) {
         self.worker = worker
-        publication = memory
-        self.share = share
-        self.record = record
-        server = FuseServer(fileSystem: fileSystem, session: session)
+        self.context = context
+        requests = try ServedRing(port: worker.requests, arena: context.arena)
+        hiprio = if let port = worker.hiprio { try ServedRing(port: port, arena: context.arena) } else { nil }
+        currentRing = requests
+        server = FuseServer(fileSystem: fileSystem, session: context.session)
         unsafe request = .allocate(byteCount: FuseServer.maximumInlineByteCount, alignment: 16)
-        unsafe reply = .allocate(byteCount: FuseServer.replyScratchByteCount, alignment: 16)
-        memoryVersion = memory.version
-        self.memory = memory.latest
+        memoryVersion = context.memory.version
+        memory = context.memory.latest
+        polling = AdaptivePolling(context.polling, now: monotonicNanoseconds())
     }
 
-    deinit {
-        unsafe request.deallocate()
-        unsafe reply.deallocate()
-    }
+    deinit { unsafe request.deallocate() }
 
     private func run() {
         while true {
             if worker.needsAttention, !attend() { return }
-            guard let queue else {
-                _ = waitReadable(worker.wake.descriptor.rawValue, timeoutMilliseconds: -1)
-                continue
-            }
-            do throws(RingFault) {
-                try drain(queue)
-                if !worker.needsAttention, !queue.enableNotifications() { sleep() }
-            } catch {
-                breakRing(error)
-            }
-        }
-    }
-
-    /// Waits for a kick or the mailbox.
-    private func sleep() {
-        let kick = worker.kick.rawValue
-        let isPolled = setup?.polled ?? false
-        let ready = waitReadable(
-            worker.wake.descriptor.rawValue, kick, timeoutMilliseconds: isPolled ? 1 : -1)
-        if ready & 0b10 != 0, !clearEvent(kick) {
-            // Readable for ever without anything to read: a hung-up pipe. Look at the ring now and then instead.
-            _ = waitReadable(worker.wake.descriptor.rawValue, timeoutMilliseconds: 1)
+            followMemory()
+            drain(requests)
+            requests.notify()
+            if let hiprio { drainForgets(hiprio) }
+            if worker.needsAttention || watch() { continue }
+            if !awaitKicks() { sleep() }
         }
     }
 
@@ -109,117 +79,110 @@ import Virtqueue
         answer(finished)
         for command in commands {
             switch command {
-            case .start(let setup): start(setup)
-            case .stop: stop()
+            case .start(let index, let setup): start(index, setup)
+            case .stop(let index): stop(index)
             case .exit: return false
             }
         }
         return true
     }
 
-    private func start(_ setup: RingSetup) {
-        memoryVersion = publication.version
-        memory = publication.latest
-        self.setup = setup
-        nextAvailable = setup.base
-        do throws(Errno) {
-            let layout = try setup.layout(in: memory)
-            queue = DeviceQueue(layout: layout, nextAvailable: setup.base, features: setup.features)
-            record.start(
-                descriptorTable: setup.addresses.descriptorTable,
-                availableRing: setup.addresses.availableRing,
-                usedRing: setup.addresses.usedRing, size: setup.size, nextAvailable: setup.base)
-        } catch {
-            Log.error("queue \(worker.index): the ring does not lie in guest memory: \(describe(error))")
-            signalError()
-        }
+    private func ring(_ index: Int) -> ServedRing {
+        if let hiprio, hiprio.port.index == index { return hiprio }
+        return requests
+    }
+
+    private func start(_ index: Int, _ setup: RingSetup) {
+        memoryVersion = context.memory.version
+        memory = context.memory.latest
+        ring(index).start(setup, memory: memory)
     }
 
     /// vhost-user GET_VRING_BASE: everything in flight is answered before the ring counts as stopped.
-    private func stop() {
-        while deferred > 0 {
-            share.cancelWaiters()
+    private func stop(_ index: Int) {
+        let ring = ring(index)
+        while ring.deferred > 0 {
+            context.share.cancelWaiters()
             _ = waitReadable(worker.wake.descriptor.rawValue, timeoutMilliseconds: 10)
             answer(worker.collectFinished())
         }
-        if let queue {
-            nextAvailable = queue.nextAvailable
-            self.queue = nil
+        if ring === requests, polling.record.watches > 0 {
+            Log.debug("\(ring.port.name): \(polling.record.text)")
         }
-        record.stop()
-        setup = nil
-        worker.acknowledge(nextAvailable: nextAvailable)
+        worker.acknowledge(nextAvailable: ring.stop())
     }
 
-    /// Answers deferred requests that have come back.
+    /// Gives the chains of deferred requests back.
     private func answer(_ finished: [FinishedRequest]) {
-        guard !finished.isEmpty else { return }
         for item in finished {
-            deferred -= 1
-            guard let queue else { continue }
-            let written = item.request.write(
-                FuseServer.headerOnlyReply(to: item.request.unique, error: item.error))
-            push(queue, item.request.head, written: written)
+            let ring = ring(item.ring)
+            ring.deferred -= 1
+            ring.complete(item.head, written: item.written)
         }
-        if let queue { announce(queue) }
+        if finished.isEmpty { return }
+        requests.notify()
+        hiprio?.notify()
     }
 
-    // MARK: Ring
-
-    /// Answers everything in the ring, until it is empty or the mailbox wants something.
-    private func drain(_ queue: DeviceQueue) throws(RingFault) {
-        try followMemory(queue)
-        queue.disableNotifications()
-        do throws(RingFault) {
-            // A guest that keeps the ring full must not keep the notifications from itself.
-            var budget = queue.size
-            while budget > 0, !worker.needsAttention, try queue.pop(into: chain, memory: memory) {
-                record.took(chain.head, nextAvailable: queue.nextAvailable)
-                serve(queue)
-                budget -= 1
-            }
-        } catch {
-            announce(queue)
-            throw error
-        }
-        announce(queue)
-    }
+    // MARK: Rings
 
     /// Takes a new memory table into use, between two batches.
-    private func followMemory(_ queue: DeviceQueue) throws(RingFault) {
-        guard publication.version != memoryVersion, let setup else { return }
-        memoryVersion = publication.version
-        memory = publication.latest
-        do throws(Errno) {
-            queue.relocate(to: try setup.layout(in: memory))
+    private func followMemory() {
+        guard context.memory.version != memoryVersion else { return }
+        memoryVersion = context.memory.version
+        memory = context.memory.latest
+        requests.relocate(to: memory)
+        hiprio?.relocate(to: memory)
+    }
+
+    /// Answers everything in the ring, until it is empty or the mailbox wants something. Returns how much that was.
+    @discardableResult
+    private func drain(_ ring: ServedRing) -> Int {
+        guard let queue = ring.queue else { return 0 }
+        queue.disableNotifications()
+        // A guest that keeps the ring full must not keep the notifications from itself.
+        var count = 0
+        do throws(RingFault) {
+            while count < queue.size, !worker.needsAttention, try queue.pop(into: chain, memory: memory) {
+                ring.took(chain.head, queue)
+                serve(ring)
+                count += 1
+                if ring === requests { ring.notifyPrecisely() }
+            }
         } catch {
-            throw .addressOutsideMemory
+            ring.breakDown(error)
         }
+        return count
+    }
+
+    private func drainForgets(_ hiprio: ServedRing) {
+        if drain(hiprio) > 0 { expectsForgets = true }
+        if expectsForgets { hiprio.notifyInTime() } else { hiprio.notify() }
     }
 
     /// Answers the request in `chain`.
-    private func serve(_ queue: DeviceQueue) {
+    private func serve(_ ring: ServedRing) {
         let prefix = copyRequest(from: 0, to: FuseServer.writeDataOffset)
         let needed = unsafe FuseServer.inlineByteCount(
             prefix: UnsafeRawBufferPointer(rebasing: request[..<prefix]),
             totalByteCount: chain.readableByteCount)
         let length = prefix + copyRequest(from: prefix, to: needed)
         let message = unsafe UnsafeRawBufferPointer(rebasing: request[..<length])
-        // What is done must not wait for what may take long.
-        if unannounced > 0, unsafe mayTakeLong(message) { announce(queue) }
-
+        currentRing = ring
         let outcome = unsafe server.handle(
             message: message, totalByteCount: chain.readableByteCount,
             data: DataVector(chain.readableVectors(from: FuseServer.writeDataOffset)),
-            replyScratch: reply, replyCapacity: chain.writableByteCount,
+            replyScratch: reply.bytes, replyCapacity: chain.writableByteCount,
             replyData: DataVector(chain.writableVectors(from: MemoryLayout<OutHeader>.size)), deferrals: self)
         switch outcome {
         case .reply(let scratchByteCount, let directByteCount):
             let copied = unsafe chain.copyToWritable(
-                UnsafeRawBufferPointer(rebasing: reply[..<scratchByteCount]), at: 0)
-            push(queue, chain.head, written: copied + directByteCount)
+                UnsafeRawBufferPointer(rebasing: reply.bytes[..<scratchByteCount]), at: 0)
+            ring.complete(chain.head, written: copied + directByteCount)
         case .noReply:
-            push(queue, chain.head, written: 0)
+            ring.complete(chain.head, written: 0)
+        case .mustWait:
+            unsafe handOver(message, ring)
         case .deferred:
             break
         }
@@ -234,53 +197,72 @@ import Virtqueue
             from: start, into: UnsafeMutableRawBufferPointer(rebasing: request[start..<end]))
     }
 
-    /// Whether `message` asks for something that waits for a disk.
-    private func mayTakeLong(_ message: UnsafeRawBufferPointer) -> Bool {
-        guard message.count >= MemoryLayout<InHeader>.size else { return false }
-        switch unsafe Opcode(rawValue: message.loadUnaligned(as: InHeader.self).opcode) {
-        case .fsync, .fsyncdir, .syncfs, .fallocate, .copyFileRange, .copyFileRange64: return true
-        default: return false
+    // MARK: Waiting for more
+
+    /// Watches the request ring for a while. Returns whether there is something to do.
+    private func watch() -> Bool {
+        guard requests.queue != nil else { return false }
+        let began = monotonicNanoseconds()
+        let length = polling.length(now: began)
+        guard length > 0, context.watchers.enter() else { return false }
+        defer { context.watchers.leave() }
+        var (now, longestGap) = (began, Int64(0))
+        var found = false
+        repeat {
+            for _ in 0..<8 where !found {
+                SharedArea.relax()
+                found = requests.hasAvailable || worker.needsAttention
+            }
+            let last = now
+            now = monotonicNanoseconds()
+            longestGap = max(longestGap, now - last)
+        } while !found && now - began < length
+        polling.watched(found: found, for: now - began, longestGap: longestGap, now: now)
+        return found
+    }
+
+    /// Asks the guest for kicks. Returns true when something has come that none will be for.
+    private func awaitKicks() -> Bool {
+        let forgets = expectsForgets ? hiprio?.awaitSeveral() : hiprio?.awaitKick()
+        return requests.awaitKick() || forgets ?? false
+    }
+
+    /// Waits for a kick or the mailbox.
+    private func sleep() {
+        let kick = requests.kickDescriptor
+        let forgetKick = hiprio?.kickDescriptor ?? -1
+        let isPolled = requests.setup?.polled ?? false || hiprio?.setup?.polled ?? false
+        let limit = isPolled ? 1 : expectsForgets ? Self.forgetMilliseconds : -1
+        let began = monotonicNanoseconds()
+        let ready = waitReadable(
+            worker.wake.descriptor.rawValue, kick, forgetKick, timeoutMilliseconds: limit)
+        if ready == 0 { expectsForgets = false }
+        polling.waited(for: monotonicNanoseconds() - began)
+        let isHungUp =
+            ready & 0b010 != 0 && !clearEvent(kick) || ready & 0b100 != 0 && !clearEvent(forgetKick)
+        if isHungUp {
+            // Readable for ever without anything to read: a hung-up pipe. Look at the ring now and then instead.
+            _ = waitReadable(worker.wake.descriptor.rawValue, timeoutMilliseconds: 1)
         }
     }
 
-    private func push(_ queue: DeviceQueue, _ head: UInt16, written: Int) {
-        queue.push(head: head, written: UInt32(truncatingIfNeeded: written))
-        record.completed(head)
-        unannounced += 1
-    }
+    // MARK: Requests that leave the worker
 
-    /// Publishes what was pushed, and notifies the guest if it wants that.
-    private func announce(_ queue: DeviceQueue) {
-        guard unannounced > 0 else { return }
-        unannounced = 0
-        queue.publish()
-        if queue.needsNotification() {
-            let call = worker.call.rawValue
-            if call >= 0 { signalEvent(call) }
-        }
+    /// Sends a request that has to wait to the pool.
+    private func handOver(_ message: UnsafeRawBufferPointer, _ ring: ServedRing) {
+        let pooled = unsafe PooledRequest(
+            message, chain: chain, memory: memory, ring: ring.port.index, worker: worker)
+        ring.deferred += 1
+        if !context.pool.submit(pooled) { pooled.carryOut(nil, reply) }
     }
-
-    /// A broken ring costs its queue and nothing else (virtio 1.3 §2.1.2 DEVICE_NEEDS_RESET is the VMM's to set).
-    private func breakRing(_ fault: RingFault) {
-        RefusalLog.note(fault, queue: worker.index)
-        if let queue { nextAvailable = queue.nextAvailable }
-        queue = nil
-        signalError()
-    }
-
-    private func signalError() {
-        let descriptor = worker.error.rawValue
-        if descriptor >= 0 { signalEvent(descriptor) }
-    }
-
-    // MARK: Deferral
 
     func deferReply() -> any DeferredReply {
         if let currentDeferral { return currentDeferral }
         // SAFETY: a request that reached the file system had a whole header, and the scratch still has it.
         let header = unsafe request.load(as: InHeader.self)
         let deferral = DeferredRequest(
-            chain: chain, unique: Unique(rawValue: header.unique), memory: memory, worker: worker)
+            chain: chain, unique: Unique(rawValue: header.unique), memory: memory,
+            ring: currentRing.port.index, worker: worker)
         currentDeferral = deferral
         return deferral
     }
@@ -289,7 +271,7 @@ import Virtqueue
     private func settleDeferral(_ outcome: Outcome) {
         guard let deferral = currentDeferral else { return }
         currentDeferral = nil
-        if case .deferred = outcome { deferred += 1 } else { deferral.abandon() }
+        if case .deferred = outcome { currentRing.deferred += 1 } else { deferral.abandon() }
     }
 }
 

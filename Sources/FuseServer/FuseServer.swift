@@ -11,6 +11,8 @@ package enum Outcome: Equatable, Sendable {
     case noReply
     /// A `DeferredReply` will be completed; the chain stays in flight until then.
     case deferred
+    /// Nothing was done: the request has to be handled by a file system that may wait.
+    case mustWait
 }
 
 /// Answers FUSE requests with the operations of one `FileSystem`: one object for each worker, used by its thread only.
@@ -100,6 +102,7 @@ package final class FuseServer {
         lastRefusal = request.refusal
         if let refusal = request.refusal { refusals.count(refusal) }
         if silent || capacity < 0 { return .noReply }
+        if failure == .mustWait { return .mustWait }
         return unsafe finish(
             answer, failure, unique: Unique(rawValue: request.header.unique), scratch: scratch)
     }

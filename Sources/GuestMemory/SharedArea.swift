@@ -61,6 +61,9 @@ import CLinux
     /// A full memory fence: no access moves across it, not even a load before an earlier store.
     package static func fence() { vfs_fence() }
 
+    /// Lets a moment pass, for loops that load again and again.
+    package static func relax() { vfs_relax() }
+
     /// Writes zeros over the whole area; the other party must not be using it yet.
     package func zero() {
         unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)

@@ -16,6 +16,8 @@ import StateArena
     /// The share's: a stored copy is read in place, without a reference count.
     let options: ShareOptions
     let credentials: Credentials
+    /// Whether operations may wait for a disk. `waiting` says how they do not.
+    let mayWait: Bool
     let pins: PinSet
     let fileHandle = FileHandleBuffer()
     private let descriptorName = ProcessDescriptorName()
@@ -23,8 +25,9 @@ import StateArena
     let directoryEntries: UnsafeMutableRawBufferPointer
     static let directoryEntriesCapacity = 64 * 1024
 
-    init(_ share: Share) throws(Errno) {
+    init(_ share: Share, mayWait: Bool) throws(Errno) {
         self.share = share
+        self.mayWait = mayWait
         options = share.options
         credentials = try Credentials()
         _ = try systemCall { fchdir(share.processDescriptors.rawValue) }

@@ -20,6 +20,8 @@ package final class Share: FileSystemShare {
     let quota: DescriptorQuota
     let board: PinBoard
     let retired: RetiredList
+    /// How long calls take that may wait for a disk.
+    let waits = WaitRecord()
     /// READDIR of one directory at a time: the descriptor has one position. By handle slot.
     let directoryLocks: [DirectoryLock]
     /// POSIX locks of the guest's processes, and who waits for a lock.
@@ -61,10 +63,14 @@ package final class Share: FileSystemShare {
         invariant(inserted?.node == .root, "the state arena of a new share is empty")
     }
 
-    /// The file system for one more worker. Called on that worker's thread: credentials and umask belong to threads.
-    package func makeWorker() throws(Errno) -> HostFS { try HostFS(self) }
+    /// The file system for one more thread. Called on that thread: credentials and umask belong to threads.
+    package func makeWorker(mayWait: Bool = true) throws(Errno) -> HostFS {
+        try HostFS(self, mayWait: mayWait)
+    }
 
-    package func makeFileSystem() throws(Errno) -> any FileSystem { try makeWorker() }
+    package func makeFileSystem(mayWait: Bool) throws(Errno) -> any FileSystem {
+        try makeWorker(mayWait: mayWait)
+    }
 
     /// The FUSE_INIT flags in force.
     var negotiated: UInt64 {

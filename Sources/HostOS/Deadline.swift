@@ -9,13 +9,13 @@ package struct Deadline: Sendable {
 
     /// - Parameter milliseconds: how far away it is; negative means never.
     package init(milliseconds: Int32) {
-        moment = milliseconds < 0 ? nil : Self.now() + Int64(milliseconds) * 1_000_000
+        moment = milliseconds < 0 ? nil : monotonicNanoseconds() + Int64(milliseconds) * 1_000_000
     }
 
     /// What to give poll(2): −1 when it never passes, 0 when it has passed, else at least 1.
     package var remainingMilliseconds: Int32 {
         guard let moment else { return -1 }
-        return Int32(clamping: max(0, (moment - Self.now() + 999_999) / 1_000_000))
+        return Int32(clamping: max(0, (moment - monotonicNanoseconds() + 999_999) / 1_000_000))
     }
 
     package static let never = Deadline(milliseconds: -1)
@@ -26,12 +26,6 @@ package struct Deadline: Sendable {
     package func earlier(_ other: Deadline) -> Deadline {
         guard let mine = moment, let theirs = other.moment else { return moment == nil ? other : self }
         return mine <= theirs ? self : other
-    }
-
-    private static func now() -> Int64 {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }
 

@@ -33,3 +33,20 @@ package func clearEvent(_ number: Int32) -> Bool {
     var count: UInt64 = 0
     return unsafe read(number, &count, 8) > 0
 }
+
+/// A semaphore at zero (eventfd(2), EFD_SEMAPHORE) for threads that have nothing else to wait for.
+package func makeSemaphore() throws(Errno) -> OwnedDescriptor {
+    OwnedDescriptor(adopting: try systemCall { eventfd(0, Int32(EFD_CLOEXEC | EFD_SEMAPHORE)) })
+}
+
+/// Adds `count`: lets as many waiters go on.
+package func postSemaphore(_ number: Int32, _ count: Int) {
+    var value = UInt64(count)
+    if value > 0 { _ = unsafe write(number, &value, 8) }
+}
+
+/// Waits until the semaphore is above zero and takes one.
+package func waitSemaphore(_ number: Int32) {
+    var value: UInt64 = 0
+    while unsafe read(number, &value, 8) < 0, errno == EINTR {}
+}

@@ -5,11 +5,12 @@ import Glibc
 
 // The contents of an open regular file. Offsets and lengths are in bytes.
 
-/// Reads into `count` vectors (at most IOV_MAX) from `offset`; returns the bytes read, 0 at the end of the file.
+/// Reads into `count` vectors (at most IOV_MAX) from `offset`; `flags` are RWF_*. Returns the bytes read, 0 at the end of
+/// the file.
 package func readVectors(
-    _ descriptor: Int32, _ vectors: UnsafePointer<iovec>, count: Int32, at offset: Int
+    _ descriptor: Int32, _ vectors: UnsafePointer<iovec>, count: Int32, at offset: Int, flags: Int32 = 0
 ) throws(Errno) -> Int {
-    try systemCall { unsafe preadv(descriptor, vectors, count, offset) }
+    try systemCall { unsafe preadv2(descriptor, vectors, count, offset, flags) }
 }
 
 /// Writes `count` vectors (at most IOV_MAX) at `offset`; `flags` are RWF_*. Returns the bytes written.

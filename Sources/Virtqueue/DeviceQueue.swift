@@ -199,15 +199,19 @@ import GuestMemory
 
     /// Asks the driver for a kick at the next chain. Always call it before sleeping.
     ///
-    /// - Returns: true when a chain is there already, for which no kick may come: go on popping instead of sleeping.
-    package func enableNotifications() -> Bool {
-        if features.contains(.eventIndex) {
-            layout.used.storeRelaxed16(layout.availableEventOffset, nextAvailable)
-        } else {
+    /// - Parameter count: with EVENT_IDX, how many chains the kick may wait for, at most the ring's size; without, it
+    ///   comes at the first.
+    /// - Returns: true when as many are there already, for which no kick may come: go on popping instead of sleeping.
+    package func enableNotifications(after count: UInt16 = 1) -> Bool {
+        guard features.contains(.eventIndex) else {
             layout.used.storeRelaxed16(RingLayout.flagsOffset, 0)
+            SharedArea.fence()
+            return hasAvailable
         }
-        // Full fence: the store before the load in hasAvailable, against the driver's in the opposite order.
+        // virtio 1.3 §2.7.10: the driver kicks when it passes this index.
+        layout.used.storeRelaxed16(layout.availableEventOffset, nextAvailable &+ (count &- 1))
+        // Full fence: the store before the load of the index, against the driver's in the opposite order.
         SharedArea.fence()
-        return hasAvailable
+        return layout.available.loadAcquire16(RingLayout.indexOffset) &- nextAvailable >= count
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Backend
 import Errors
 import HostFS
 import HostOS
@@ -52,9 +53,13 @@ extension DaemonOptions {
         if let value = arguments.process.numRequestQueues {
             numRequestQueues = try parseNumber(value, option: "--num-request-queues", in: 1...64)
         }
+        waitingThreads = 8
         if let value = arguments.process.threadPoolSize {
-            let _: Int32 = try parseNumber(value, option: "--thread-pool-size", in: 0...Int32.max)
+            let number: Int32 = try parseNumber(value, option: "--thread-pool-size", in: 0...Int32.max)
+            if number > 0 { waitingThreads = min(Int(number), 32) }
         }
+        polling = PollingOptions(cpus: cpus)
+        if let value = arguments.process.pollUs { polling = try parsePolling(value, cpus: cpus) }
         descriptorBudget = .automatic
         if let value = arguments.process.rlimitNofile {
             let number: UInt64 = try parseNumber(value, option: "--rlimit-nofile", in: 0...UInt64(Int64.max))

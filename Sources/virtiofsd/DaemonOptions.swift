@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Backend
 import HostFS
 import HostOS
 
@@ -21,6 +22,10 @@ struct DaemonOptions: Sendable {
     var socket: Socket
     var tag: [UInt8]?
     var numRequestQueues: Int
+    /// `--thread-pool-size`.
+    var waitingThreads: Int
+    /// `--poll-us`.
+    var polling: PollingOptions
     var once: Bool
     var descriptorBudget: DescriptorBudget
     var logLevel: LogLevel

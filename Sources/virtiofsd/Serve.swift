@@ -19,8 +19,10 @@ func serve(_ options: DaemonOptions) throws(StartupError) {
     let share = try openShare(options.share, arena)
     let device = try doing("start", "the queues' threads") { () throws(Errno) in
         try Device(
-            configuration: DeviceConfiguration(tag: options.tag, requestQueueCount: options.numRequestQueues),
-            share: share, arena: arena)
+            configuration: DeviceConfiguration(
+                tag: options.tag, requestQueueCount: options.numRequestQueues,
+                waitingThreadCount: options.waitingThreads),
+            share: share, arena: arena, polling: options.polling)
     }
     // Last: whoever sees the socket may connect to it.
     let listener =

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Backend
 import Errors
 import HostFS
 
@@ -30,6 +31,18 @@ func parseNumber<Number: FixedWidthInteger>(
             hint: "give a number from \(range.lowerBound) to \(range.upperBound)")
     }
     return number
+}
+
+/// `--poll-us`.
+func parsePolling(_ value: String, cpus: Int) throws(StartupError) -> PollingOptions {
+    if value == "auto" { return PollingOptions(cpus: cpus) }
+    guard value.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = Int64(value), number <= 1_000_000
+    else {
+        throw StartupError(
+            operation: "use", subject: spelling("--poll-us", value), reason: "not a time in microseconds",
+            hint: "give a number from 0 to 1000000, or auto")
+    }
+    return PollingOptions(number == 0 ? .off : .fixed(number * 1000), cpus: cpus)
 }
 
 /// Seconds with up to nine decimals: "1", "0.5", "86400".

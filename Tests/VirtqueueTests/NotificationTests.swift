@@ -107,6 +107,31 @@ import Virtqueue
         try consume()
     }
 
+    /// The device can have several chains gather before the kick.
+    @Test func kicksForSeveralWithEventIndex() throws {
+        let bench = try Bench(size: 8, features: .eventIndex)
+        try bench.add([buffer(0x10_0000, 1)], [])
+        _ = bench.driver.needsKick()
+        #expect(try bench.pop())
+        #expect(!bench.device.enableNotifications(after: 3))
+        for count in 1...3 {
+            try bench.add([buffer(0x10_0000, 1)], [])
+            #expect(bench.driver.needsKick() == (count == 3))
+        }
+        #expect(bench.device.enableNotifications(after: 3))
+        #expect(!bench.device.enableNotifications(after: 4))
+        #expect(bench.device.enableNotifications(after: 1))
+    }
+
+    /// Without EVENT_IDX there is no such choice.
+    @Test func kicksForSeveralWithFlags() throws {
+        let bench = try Bench(size: 8, features: [])
+        #expect(!bench.device.enableNotifications(after: 3))
+        try bench.add([buffer(0x10_0000, 1)], [])
+        #expect(bench.driver.needsKick())
+        #expect(bench.device.enableNotifications(after: 3))
+    }
+
     @Test func usedChainsBeforeTheWishAreReported() throws {
         for features in [[], .eventIndex] as [RingFeatures] {
             let bench = try Bench(size: 8, features: features)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Backend
 import HostFS
 import HostOS
 import Testing
@@ -22,6 +23,7 @@ import Testing
         #expect(read.socket == .path("/run/s", group: nil))
         #expect(read.tag == nil)
         #expect(!read.once && !read.syslog)
+        #expect(read.waitingThreads == 8)
         #expect(read.logLevel == .info)
         #expect(read.descriptorBudget == .automatic)
         #expect(read.warnings.isEmpty)
@@ -32,6 +34,22 @@ import Testing
     ) throws {
         let read = try options(["--shared-dir=/s", "--socket-path=/p"], cpus: cpus)
         #expect(read.numRequestQueues == queues)
+    }
+
+    @Test(arguments: [
+        ("auto", 1, PollingOptions.Mode.off), ("auto", 2, .automatic), ("0", 2, .off),
+        ("50", 1, .fixed(50_000)),
+        ("1000000", 2, .fixed(1_000_000_000)),
+    ]) func pollingIsForHostsWithTwoCPUs(value: String, cpus: Int, mode: PollingOptions.Mode) throws {
+        let words = ["--shared-dir=/s", "--socket-path=/p"]
+        #expect(try options(words + ["--poll-us", value], cpus: cpus).polling.mode == mode)
+        if value == "auto" { #expect(try options(words, cpus: cpus).polling.mode == mode) }
+    }
+
+    @Test(arguments: [("0", 8), ("1", 1), ("16", 16), ("2147483647", 32)]) func waitingThreads(
+        value: String, threads: Int
+    ) throws {
+        #expect(try options(with: "--thread-pool-size=" + value).waitingThreads == threads)
     }
 
     @Test func everySwitchReachesTheShare() throws {
@@ -153,7 +171,8 @@ import Testing
             "--announce-submounts",
             "--no-announce-submounts", "--inode-file-handles", "--allow-direct-io", "--preserve-noatime",
             "--posix-lock",
-            "--flock", "--num-request-queues", "--thread-pool-size", "--rlimit-nofile", "--once", "--sandbox",
+            "--flock", "--num-request-queues", "--thread-pool-size", "--poll-us", "--rlimit-nofile", "--once",
+            "--sandbox",
             "--log-level", "--syslog", "--print-capabilities", "-V, --version", "-o <LIST>", "-h, --help",
         ] { #expect(text.contains(option)) }
         #expect(!text.contains("--migration-mode"))

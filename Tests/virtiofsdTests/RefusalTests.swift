@@ -116,6 +116,18 @@ import Testing
             "--thread-pool-size -1: not a number; give a number from 0 to 2147483647"
         ),
         (
+            ["--poll-us=often"],
+            "--poll-us often: not a time in microseconds; give a number from 0 to 1000000, or auto"
+        ),
+        (
+            ["--poll-us", "1000001"],
+            "--poll-us 1000001: not a time in microseconds; give a number from 0 to 1000000, or auto"
+        ),
+        (
+            ["--poll-us", ""],
+            "--poll-us : not a time in microseconds; give a number from 0 to 1000000, or auto"
+        ),
+        (
             ["--rlimit-nofile=99999999999999999999"],
             "--rlimit-nofile 99999999999999999999: the number is out of range; give a number from 0 to 9223372036854775807"
         ),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HostOS
 
 /// How long to measure.
 package struct WindowOptions: Sendable {

@@ -4,9 +4,6 @@ import Errors
 import Glibc
 import HostOS
 
-/// The monotonic clock in nanoseconds.
-func monotonicNanoseconds() -> Int64 { nanoseconds(of: CLOCK_MONOTONIC) ?? 0 }
-
 private func nanoseconds(of clock: clockid_t) -> Int64? {
     var time = timespec()
     guard unsafe clock_gettime(clock, &time) == 0 else { return nil }

@@ -33,6 +33,15 @@ static inline bool vfs_compare_exchange64(void *p, uint64_t expected, uint64_t v
     return __atomic_compare_exchange_n((uint64_t *)p, &expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
+/// For loops that watch memory: leaves the core to its other thread for a moment.
+static inline void vfs_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
 static inline void vfs_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 #endif

@@ -30,7 +30,9 @@ extension HostFS {
     package func fsyncdir(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
         enterDaemon()
         let number = try hold(arguments.handle, of: nodeID, kind: .directory).descriptor
-        try synchronize(number, dataOnly: arguments.flags & FsyncIn.dataOnly != 0)
+        try waiting(.synchronize) { () throws(Errno) in
+            try synchronize(number, dataOnly: arguments.flags & FsyncIn.dataOnly != 0)
+        }
     }
 
     package func readdir(

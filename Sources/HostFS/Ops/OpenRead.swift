@@ -41,8 +41,8 @@ extension HostFS {
         return out
     }
 
-    /// One system call, also at the end of the file; more only for a short read that may not be the end, or more than
-    /// IOV_MAX vectors.
+    /// One system call, also at the end of the file; more only for a short read that may not be the end, for more than
+    /// IOV_MAX vectors, and for what the host has to fetch from its disk.
     package func read(
         _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector
     ) throws(Errno) -> Int {
@@ -51,8 +51,7 @@ extension HostFS {
         var vectors = VectorCursor(data)
         var total = 0
         while let piece = unsafe vectors.piece {
-            let count = try unsafe readVectors(
-                file.descriptor, piece.vectors, count: piece.count, at: offset &+ total)
+            let count = try unsafe read(file, piece.vectors, count: piece.count, at: offset &+ total)
             total += count
             if count == 0 || total >= data.byteCount { break }
             // A read that stops before the end of the file stops at the end of a sector or page.
@@ -60,6 +59,24 @@ extension HostFS {
             vectors.advance(by: count)
         }
         return total
+    }
+
+    /// Without waiting where that is possible: from the page cache.
+    private func read(_ file: OpenFile, _ vectors: UnsafePointer<iovec>, count: Int32, at offset: Int)
+        throws(Errno) -> Int
+    {
+        func read(_ flags: Int32) throws(Errno) -> Int {
+            try unsafe readVectors(file.descriptor, vectors, count: count, at: offset, flags: flags)
+        }
+        if mayWait { return try waiting(.read) { () throws(Errno) in try read(0) } }
+        if file.flags & O_DIRECT != 0 { return try waiting(.directIO) { () throws(Errno) in try read(0) } }
+        if share.waits.areKnownBefore {
+            do throws(Errno) { return try read(Int32(RWF_NOWAIT)) } catch {
+                guard error == .EAGAIN || error == .EOPNOTSUPP else { throw error }
+                if error == .EOPNOTSUPP { share.waits.areKnownBefore = false }
+            }
+        }
+        return try waiting(.read) { () throws(Errno) in try read(0) }
     }
 
     package func flush(_ caller: Caller, nodeID: NodeID, _ arguments: FlushIn) throws(Errno) {

@@ -34,7 +34,9 @@ extension HostFS {
             throw .EINVAL
         }
         useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2))
-        try allocateSpace(file.descriptor, mode: mode, offset: offset, length: length)
+        try waiting(.allocate) { () throws(Errno) in
+            try allocateSpace(file.descriptor, mode: mode, offset: offset, length: length)
+        }
     }
 
     /// One call: a result shorter than `length` makes the guest ask again. EXDEV and EOPNOTSUPP make it read and write.
@@ -51,8 +53,9 @@ extension HostFS {
         // dropping them to us: always.
         useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2))
         let length = Int(clamping: arguments.length)
-        let count = try copyRange(
-            from: source.descriptor, at: from, to: target.descriptor, at: to, length: length)
+        let count = try waiting(.copy) { () throws(Errno) in
+            try copyRange(from: source.descriptor, at: from, to: target.descriptor, at: to, length: length)
+        }
         return UInt64(clamping: min(count, length))
     }
 }

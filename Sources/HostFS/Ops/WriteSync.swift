@@ -23,8 +23,8 @@ extension HostFS {
         var total = 0
         while let piece = unsafe vectors.piece {
             do throws(Errno) {
-                let count = try unsafe writeVectors(
-                    file.descriptor, piece.vectors, count: piece.count, at: offset &+ total, flags: flags)
+                let count = try unsafe write(
+                    file, piece.vectors, count: piece.count, at: offset &+ total, flags: flags)
                 total += count
                 if count == 0 || vectors.isLast { break }
                 vectors.advance(by: count)
@@ -34,6 +34,21 @@ extension HostFS {
             }
         }
         return total
+    }
+
+    /// Into the page cache, or to the disk where the guest asked for that.
+    private func write(
+        _ file: OpenFile, _ vectors: UnsafePointer<iovec>, count: Int32, at offset: Int, flags: Int32
+    ) throws(Errno) -> Int {
+        func write() throws(Errno) -> Int {
+            try unsafe writeVectors(file.descriptor, vectors, count: count, at: offset, flags: flags)
+        }
+        // What has been written of this request stands, so only its first piece can be left to others.
+        if file.flags & O_DIRECT != 0 { return try waiting(.directIO) { () throws(Errno) in try write() } }
+        if flags & Int32(RWF_SYNC | RWF_DSYNC) != 0 {
+            return try waiting(.synchronize) { () throws(Errno) in try write() }
+        }
+        return try write()
     }
 
     /// The guest's open flags of this moment, for this write: handles are opened without O_APPEND where that can be, because
@@ -59,13 +74,16 @@ extension HostFS {
 
     package func fsync(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
         let file = try openFile(arguments.handle, of: nodeID)
-        try synchronize(file.descriptor, dataOnly: arguments.flags & FsyncIn.dataOnly != 0)
+        try waiting(.synchronize) { () throws(Errno) in
+            try synchronize(file.descriptor, dataOnly: arguments.flags & FsyncIn.dataOnly != 0)
+        }
     }
 
     /// `nodeID` is the root of a file system as the guest sees it; syncfs(2) takes no O_PATH.
     package func syncfs(_ caller: Caller, nodeID: NodeID) throws(Errno) {
         enterDaemon()
         let opened = try reopen(nodeID, flags: O_RDONLY)
-        try synchronizeFileSystem(of: opened.rawValue)
+        let number = opened.rawValue
+        try waiting(.synchronizeAll) { () throws(Errno) in try synchronizeFileSystem(of: number) }
     }
 }

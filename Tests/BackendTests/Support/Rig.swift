@@ -76,7 +76,7 @@ final class Rig {
 final class NullShare: FileSystemShare {
     let disconnects = Atomic<Int>(0)
 
-    func makeFileSystem() throws(Errno) -> any FileSystem { NullFS() }
+    func makeFileSystem(mayWait: Bool) throws(Errno) -> any FileSystem { NullFS() }
     func cancelWaiters() {}
     func disconnect() { disconnects.add(1, ordering: .relaxed) }
 }

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import GuestMemory
+import HostOS
+import StateArena
+import Virtqueue
+
+/// One ring in the hands of its worker: where it lies, how far it got, and when its guest is told.
+///
+/// What is done is visible to the guest at once, for a guest that looks. An interrupt for it is another matter, which
+/// `notify` decides, and for FORGETs `notifyInTime`.
+final class ServedRing {
+    let port: QueuePort
+    private let record: QueueRecord
+    private(set) var setup: RingSetup?
+    /// nil while the ring is stopped or broken.
+    private(set) var queue: DeviceQueue?
+    /// Of the ring that was stopped or broke.
+    private var nextAvailable: UInt16 = 0
+    /// Requests answered since the guest was last asked whether it wants an interrupt.
+    private(set) var unnotified = 0
+    /// Requests that left the worker and have not come back.
+    var deferred = 0
+
+    /// EINVAL when the arena has no record for the queue.
+    init(port: QueuePort, arena: StateArena) throws(Errno) {
+        guard let record = QueueRecord(arena, index: port.index) else { throw .EINVAL }
+        self.port = port
+        self.record = record
+    }
+
+    // MARK: Life
+
+    func start(_ setup: RingSetup, memory: GuestMemory) {
+        self.setup = setup
+        nextAvailable = setup.base
+        unnotified = 0
+        do throws(Errno) {
+            let layout = try setup.layout(in: memory)
+            queue = DeviceQueue(layout: layout, nextAvailable: setup.base, features: setup.features)
+            record.start(
+                descriptorTable: setup.addresses.descriptorTable,
+                availableRing: setup.addresses.availableRing,
+                usedRing: setup.addresses.usedRing, size: setup.size, nextAvailable: setup.base)
+        } catch {
+            Log.error("queue \(port.index): the ring does not lie in guest memory: \(describe(error))")
+            signalError()
+        }
+    }
+
+    /// Returns the next available index. Nothing may be in flight.
+    func stop() -> UInt16 {
+        if let queue {
+            notify()
+            nextAvailable = queue.nextAvailable
+            self.queue = nil
+        }
+        record.stop()
+        setup = nil
+        return nextAvailable
+    }
+
+    /// Goes on with the same ring in another memory table.
+    func relocate(to memory: GuestMemory) {
+        guard let queue, let setup else { return }
+        do throws(Errno) {
+            queue.relocate(to: try setup.layout(in: memory))
+        } catch {
+            breakDown(.addressOutsideMemory)
+        }
+    }
+
+    /// A broken ring costs its queue and nothing else (virtio 1.3 §2.1.2 DEVICE_NEEDS_RESET is the VMM's to set).
+    func breakDown(_ fault: RingFault) {
+        RefusalLog.note(fault, queue: port.index)
+        notify()
+        if let queue { nextAvailable = queue.nextAvailable }
+        queue = nil
+        signalError()
+    }
+
+    private func signalError() {
+        let descriptor = port.error.rawValue
+        if descriptor >= 0 { signalEvent(descriptor) }
+    }
+
+    // MARK: Requests
+
+    /// The chain `head` was taken from the ring.
+    func took(_ head: UInt16, _ queue: DeviceQueue) { record.took(head, nextAvailable: queue.nextAvailable) }
+
+    /// The chain `head` was answered with `written` bytes.
+    func complete(_ head: UInt16, written: Int) {
+        guard let queue else { return }
+        queue.push(head: head, written: UInt32(truncatingIfNeeded: written))
+        queue.publish()
+        record.completed(head)
+        unnotified += 1
+    }
+
+    // MARK: The guest's attention
+
+    /// Interrupts the guest for what was answered, if it wants that.
+    func notify() {
+        guard unnotified > 0, let queue else { return }
+        unnotified = 0
+        guard queue.needsNotification() else { return }
+        let call = port.call.rawValue
+        if call >= 0 { signalEvent(call) }
+    }
+
+    /// The same after each answer, where the guest has a precise way to want it (EVENT_IDX): it asks again only when it has
+    /// taken all there was, so a busy one gets no more interrupts than it takes, and an idle one is at work on the first
+    /// answer while we make the second. Without EVENT_IDX it would get one for each.
+    func notifyPrecisely() {
+        if let setup, setup.features.contains(.eventIndex) { notify() }
+    }
+
+    /// The same for answers that nobody waits for: FORGETs. The guest needs their descriptors again some time, so it is
+    /// interrupted when a quarter of the ring is done.
+    func notifyInTime() {
+        if let queue, unnotified >= max(1, queue.size / 4) { notify() }
+    }
+
+    /// Readable after a kick; −1 while the ring does not run.
+    var kickDescriptor: Int32 { queue == nil ? -1 : port.kick.rawValue }
+
+    /// A chain waits. One load.
+    var hasAvailable: Bool { queue?.hasAvailable ?? false }
+
+    /// Asks for a kick at the next chain. Returns true when one is there already.
+    func awaitKick() -> Bool { queue?.enableNotifications() ?? false }
+
+    /// Asks for a kick when some FORGETs have gathered, at the latest when a quarter of the ring is waiting. Returns true
+    /// when so many are there already.
+    func awaitSeveral() -> Bool {
+        guard let queue else { return false }
+        return queue.enableNotifications(after: UInt16(clamping: max(1, min(16, queue.size / 4))))
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseServer
+import HostOS
+import Synchronization
+
+/// Calls that may wait for a disk or a server, by what decides how long that takes.
+enum Wait: Int, CaseIterable {
+    /// A read of what is not in the host's page cache.
+    case read
+    /// O_DIRECT.
+    case directIO
+    case synchronize
+    case synchronizeAll
+    /// fallocate(2).
+    case allocate
+    /// copy_file_range(2).
+    case copy
+}
+
+/// How long each kind of `Wait` has taken lately, for the decision whether it leaves its worker: handing a request to another
+/// thread and back costs two wake-ups, which a call that is quick here (fsync on tmpfs, a clone on btrfs) never repays.
+final class WaitRecord: Sendable {
+    /// In nanoseconds, by `Wait.rawValue`. Nothing is known at first, and taken for slow.
+    private let times: [Cell] = Wait.allCases.map { _ in Cell() }
+
+    private let knownBefore = Atomic<Bool>(true)
+
+    /// Whether the share's file system can say that a read would wait (RWF_NOWAIT). Where it cannot (EOPNOTSUPP), or one
+    /// mounted below it cannot, each read is measured.
+    var areKnownBefore: Bool {
+        get { knownBefore.load(ordering: .relaxed) }
+        set { knownBefore.store(newValue, ordering: .relaxed) }
+    }
+
+    private final class Cell: Sendable {
+        let nanoseconds = Atomic<Int64>(.max)
+    }
+
+    /// About two wake-ups of a sleeping thread on a virtual machine's CPU, where they are slowest.
+    static let handOverNanoseconds: Int64 = 100_000
+
+    func isWorthHandingOver(_ kind: Wait) -> Bool {
+        times[kind.rawValue].nanoseconds.load(ordering: .relaxed) > Self.handOverNanoseconds
+    }
+
+    /// A call has taken so long. One slow call counts for the next ones: the worst of them decides, and is forgotten by and
+    /// by (an eighth each time).
+    func note(_ kind: Wait, nanoseconds: Int64) {
+        let cell = times[kind.rawValue]
+        let known = cell.nanoseconds.load(ordering: .relaxed)
+        cell.nanoseconds.store(
+            nanoseconds >= known || known == .max ? nanoseconds : known - (known - nanoseconds) / 8,
+            ordering: .relaxed)
+    }
+}
+
+extension HostFS {
+    /// Makes a call that may wait. Where this file system may not, and such calls have been slow: `Errno.mustWait`,
+    /// so that nothing may have been changed before.
+    func waiting<Result>(_ kind: Wait, _ call: () throws(Errno) -> Result) throws(Errno) -> Result {
+        if !mayWait, share.waits.isWorthHandingOver(kind) { throw .mustWait }
+        let began = monotonicNanoseconds()
+        defer { share.waits.note(kind, nanoseconds: monotonicNanoseconds() - began) }
+        return try call()
+    }
+}
