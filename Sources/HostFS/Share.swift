@@ -17,6 +17,7 @@ package final class Share: FileSystemShare {
     let handles: HandleTable
     let mounts: MountTable
     let hot: HotDescriptors
+    let namesTold: NamesTold
     let quota: DescriptorQuota
     let board: PinBoard
     let retired: RetiredList
@@ -50,6 +51,7 @@ package final class Share: FileSystemShare {
         handles = HandleTable(arena.handles)
         mounts = unsafe MountTable(arena.mounts)
         hot = HotDescriptors(capacity: options.hotDescriptors, inodes: inodes)
+        namesTold = try NamesTold()
         quota = try DescriptorQuota(besides: options.hotDescriptors)
         board = try PinBoard()
         retired = RetiredList()

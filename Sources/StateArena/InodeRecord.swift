@@ -100,20 +100,34 @@ package struct Identity: Hashable, Sendable {
 
     // ---- the descriptor ----
 
-    /// −1 while there is none.
-    package var descriptor: Int32 { unsafe vfs_inode_descriptor(record) }
-    /// Stores `number` if there is none; false if another thread was first.
-    package func install(_ number: Int32) -> Bool { unsafe vfs_inode_install(record, number) }
-    /// Takes the descriptor out, to be closed by the caller; −1 if there was none.
-    package func takeDescriptor() -> Int32 { unsafe vfs_inode_take(record) }
+    /// How `number` is stored that belongs to an open file of the guest, which lends it to the record.
+    package static func lent(_ number: Int32) -> Int32 { -2 - number }
 
-    // ---- the file handle ----
+    /// The record's own or one that is lent; −1 while there is none.
+    package var descriptor: Int32 {
+        let stored = unsafe vfs_inode_descriptor(record)
+        return stored <= -2 ? -2 - stored : stored
+    }
+    /// Stores `number` if there is none; false if another thread was first.
+    package func install(_ number: Int32) -> Bool { unsafe vfs_inode_exchange(record, -1, number) }
+    /// Takes the descriptor out, to be closed by the caller; −1 if there was none of the record's own.
+    package func takeDescriptor() -> Int32 { max(-1, unsafe vfs_inode_take(record)) }
+
+    package func isLent(_ number: Int32) -> Bool { unsafe vfs_inode_descriptor(record) == Self.lent(number) }
+    /// Takes out `number` if it is lent to the record, and leaves a descriptor of its own or −1; false if it is not.
+    @discardableResult
+    package func giveBack(_ number: Int32, keeping own: Int32 = -1) -> Bool {
+        unsafe vfs_inode_exchange(record, Self.lent(number), own)
+    }
+
+    // ---- the file handle: one that comes late is written while a descriptor stands in for it ----
 
     package static let handleCapacity = Int(VFS_HANDLE_BYTES)
 
     package var hasHandle: Bool { unsafe record.pointee.handle_bytes != 0 }
 
-    /// Copies a `struct file_handle` of at most `handleCapacity` bytes into a record that is not published yet.
+    /// Copies a `struct file_handle` of at most `handleCapacity` bytes into a record that is not published yet, or has
+    /// a descriptor that only the caller may take out.
     package func storeHandle(_ handle: UnsafeRawPointer, byteCount: Int) {
         unsafe handleAddress.copyMemory(from: handle, byteCount: 8 + min(byteCount, Self.handleCapacity))
     }

@@ -46,6 +46,7 @@ enum {
     VFS_INODE_RECENT = 1 << 2,           // the descriptor was used since the clock's hand last passed
     VFS_INODE_INDEXED = 1 << 3,          // found by its identity
     VFS_INODE_ON_MOUNT = 1 << 4,         // holds one reference to its mount record
+    VFS_INODE_REPLACED = 1 << 6,         // lost its name while it lived by an open file: a handle would lead nowhere
 };
 
 struct vfs_inode {
@@ -56,10 +57,10 @@ struct vfs_inode {
     int64_t birth_seconds;
     uint32_t birth_nanoseconds; // UINT32_MAX: the file system tells no birth time
     uint32_t mount;             // STATX_MNT_ID
-    int32_t descriptor;         // O_PATH descriptor or -1; atomic
+    int32_t descriptor;         // O_PATH descriptor, -1, or -2 - n: n, of the open file that made it; atomic
     uint32_t type;              // S_IFMT bits of the mode
     // Laid out like struct file_handle of open_by_handle_at(2).
-    uint32_t handle_bytes; // 0: there is no handle
+    uint32_t handle_bytes; // 0: there is no handle; written before the descriptor that stood in for it goes
     int32_t handle_type;
     uint8_t handle[VFS_HANDLE_BYTES];
 };
@@ -172,10 +173,9 @@ static inline void vfs_slot_clear_flags(struct vfs_slot *s, uint32_t bits) {
 static inline int32_t vfs_inode_descriptor(const struct vfs_inode *i) {
     return __atomic_load_n(&i->descriptor, __ATOMIC_ACQUIRE);
 }
-/// Stores `fd` if there is none; false if another thread was first.
-static inline bool vfs_inode_install(struct vfs_inode *i, int32_t fd) {
-    int32_t none = -1;
-    return __atomic_compare_exchange_n(&i->descriptor, &none, fd, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+/// Stores `fd` in the place of `former`; false if that is not there.
+static inline bool vfs_inode_exchange(struct vfs_inode *i, int32_t former, int32_t fd) {
+    return __atomic_compare_exchange_n(&i->descriptor, &former, fd, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 /// Takes the descriptor out of the record.
 static inline int32_t vfs_inode_take(struct vfs_inode *i) { return __atomic_exchange_n(&i->descriptor, -1, __ATOMIC_SEQ_CST); }

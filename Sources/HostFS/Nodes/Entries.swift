@@ -28,6 +28,7 @@ extension HostFS {
     ) throws(Errno) -> EntryOut {
         var status = try unsafe FileStatus(parentDescriptor, cString)
         let node = try unsafe reference(&status, .name(directory: parentDescriptor, cString))
+        unsafe share.namesTold.note(NamesTold.Key(parent, cString), node)
         return makeEntry(node, status, parent: parent)
     }
 
@@ -38,12 +39,52 @@ extension HostFS {
         return makeEntry(node, status, parent: parent)
     }
 
+    /// The entry of what CREATE has opened as `file`, which becomes an open file of the guest and may be lent until then;
+    /// counts one lookup.
+    func entry(parent: NodeID, name: Name, created file: Int32) throws(Errno) -> EntryOut {
+        var status = try FileStatus(of: file)
+        let node =
+            if let known = share.inodes.reference(Identity(status)) {
+                known
+            } else if let new = try insert(status, InodeRecord.lent(file)) {
+                new.node
+            } else {
+                try reference(&status, .opened(file))
+            }
+        unsafe share.namesTold.note(NamesTold.Key(parent, name.cString), node)
+        return makeEntry(node, status, parent: parent)
+    }
+
+    /// The entry of an object that was made a moment ago and is open as `object` (O_PATH); counts one lookup.
+    ///
+    /// Its record keeps the descriptor while it is hot, and gets a file handle when that goes: what was made is about to be
+    /// used, and a handle would have to be opened for that and checked.
+    func entry(parent: NodeID, name: Name, made object: consuming OwnedDescriptor) throws(Errno) -> EntryOut {
+        var status = try FileStatus(of: object.rawValue)
+        let node: NodeID
+        if let known = share.inodes.reference(Identity(status)) {
+            node = known
+        } else if let new = try insert(status, object.rawValue) {
+            node = new.node
+            if new.isNew {
+                _ = object.release()
+                try keepHot(node)
+            }
+        } else if share.usesFileHandles {
+            node = try reference(&status, .opened(object.rawValue))
+        } else {
+            node = try referenceByDescriptor(status, object)
+        }
+        unsafe share.namesTold.note(NamesTold.Key(parent, name.cString), node)
+        return makeEntry(node, status, parent: parent)
+    }
+
     /// The same for an object without a name (O_TMPFILE). Its record keeps a descriptor, because a file handle finds only
     /// what has a name.
     func entry(parent: NodeID, unnamed: Int32) throws(Errno) -> EntryOut {
-        var status = try FileStatus(of: unnamed)
-        let node = try referenceByDescriptor(&status, .opened(unnamed))
-        return makeEntry(node, status, parent: parent)
+        let object = try openPath(.opened(unnamed))
+        let status = try FileStatus(of: object.rawValue)
+        return makeEntry(try referenceByDescriptor(status, object), status, parent: parent)
     }
 
     func makeEntry(_ node: NodeID, _ status: FileStatus, parent: NodeID) -> EntryOut {
@@ -74,7 +115,34 @@ extension HostFS {
             return node
         }
         if options.inodeFileHandles == .mandatory { throw .EOPNOTSUPP }
-        return try referenceByDescriptor(&status, source)
+        let object = try openPath(source)
+        status = try FileStatus(of: object.rawValue)
+        return try referenceByDescriptor(status, object)
+    }
+
+    /// A new record that lives by `descriptor` until it gets a file handle; nil where it would get none.
+    private func insert(_ status: FileStatus, _ descriptor: Int32) throws(Errno) -> (
+        node: NodeID, isNew: Bool
+    )? {
+        guard share.usesFileHandles, status.hasBirthTime, share.mounts.retain(status.mount) else {
+            return nil
+        }
+        let flags = VFS_INODE_ON_MOUNT | VFS_INODE_VERIFIED | VFS_INODE_RECENT
+        let inserted = share.inodes.insert(
+            Identity(status), descriptor: descriptor, handle: nil, flags: flags)
+        if inserted?.isNew != true { share.mounts.release(status.mount) }
+        guard let inserted else { throw .ENFILE }
+        return inserted
+    }
+
+    /// Gives a record that lives by `descriptor`, which nobody else can take from it now, its file handle. False where it has
+    /// none that we can keep and use.
+    func giveHandle(_ record: InodeRecord, _ descriptor: Int32) -> Bool {
+        guard let mount = try? fileHandle.load(of: descriptor), mount == record.mount,
+            fileHandle.byteCount > 0, fileHandle.byteCount <= InodeRecord.handleCapacity
+        else { return false }
+        unsafe record.storeHandle(fileHandle.address, byteCount: fileHandle.byteCount)
+        return true
     }
 
     /// A new record with a file handle; nil where the object has none that we can keep and use.
@@ -103,23 +171,16 @@ extension HostFS {
         }
     }
 
-    /// A new record that is referred to by an O_PATH descriptor.
-    private func referenceByDescriptor(_ status: inout FileStatus, _ source: Source) throws(Errno) -> NodeID {
+    /// A new record that is referred to by its O_PATH descriptor `object`.
+    private func referenceByDescriptor(
+        _ status: FileStatus, _ object: consuming OwnedDescriptor
+    ) throws(Errno) -> NodeID {
         try share.quota.take()
-        do throws(Errno) {
-            let opened = try openPath(source)
-            status = try FileStatus(of: opened.rawValue)
-            guard
-                let inserted = share.inodes.insert(
-                    Identity(status), descriptor: opened.rawValue, handle: nil,
-                    flags: VFS_INODE_KEEPS_DESCRIPTOR)
-            else { throw .ENFILE }
-            if inserted.isNew { _ = opened.release() } else { share.quota.giveBack() }
-            return inserted.node
-        } catch {
-            share.quota.giveBack()
-            throw error
-        }
+        let inserted = share.inodes.insert(
+            Identity(status), descriptor: object.rawValue, handle: nil, flags: VFS_INODE_KEEPS_DESCRIPTOR)
+        if inserted?.isNew == true { _ = object.release() } else { share.quota.giveBack() }
+        guard let inserted else { throw .ENFILE }
+        return inserted.node
     }
 
     private func openPath(_ source: Source) throws(Errno) -> OwnedDescriptor {

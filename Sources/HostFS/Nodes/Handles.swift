@@ -23,16 +23,19 @@ extension HostFS {
     func addHandle(
         _ descriptor: consuming OwnedDescriptor, node: NodeID, kind: HandleKind, flags: Int32
     ) throws(Errno) -> HandleID {
-        try share.quota.take()
+        let number = descriptor.release()
+        do throws(Errno) { try share.quota.take() } catch {
+            share.closeFile(number, of: node)
+            throw error
+        }
         guard
             let handle = share.handles.insert(
-                node: node, descriptor: descriptor.rawValue, kind: kind.rawValue,
-                openFlags: UInt32(bitPattern: flags))
+                node: node, descriptor: number, kind: kind.rawValue, openFlags: UInt32(bitPattern: flags))
         else {
             share.quota.giveBack()
+            share.closeFile(number, of: node)
             throw .ENFILE
         }
-        _ = descriptor.release()
         return handle
     }
 
@@ -56,9 +59,10 @@ extension HostFS {
     /// The guest is done with `handle`: closed when the last request that uses it has ended.
     func removeHandle(_ handle: UInt64, of node: NodeID, kind: HandleKind) throws(Errno) {
         let mark = pins.count
-        let slot = try hold(handle, of: node, kind: kind).slot
-        guard share.handles.retire(slot) else { throw .EBADF }
+        let record = try hold(handle, of: node, kind: kind)
+        guard share.handles.retire(record.slot) else { throw .EBADF }
         pins.truncate(to: mark)
-        share.retire(.handle(slot))
+        try? outlive(record.descriptor, node)
+        share.retire(.handle(record.slot))
     }
 }

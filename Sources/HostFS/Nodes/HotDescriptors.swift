@@ -20,11 +20,11 @@ final class HotDescriptors: Sendable {
         self.inodes = inodes
     }
 
-    /// Notes that `node` has a descriptor now. Returns the descriptor that had to give way, out of its record: the
-    /// caller disposes of it.
-    func insert(_ node: UInt64, pins: PinSet) throws(Errno) -> Int32? {
+    /// Notes that `node` has a descriptor now. Returns the slot of the record whose descriptor has to give way, held until
+    /// the request ends: only the caller may take it out now.
+    func insert(_ node: UInt64, pins: PinSet) throws(Errno) -> UInt32? {
         try clock.withLock { clock throws(Errno) in
-            var evicted: Int32?
+            var evicted: UInt32?
             // After one turn every mark is cleared; others may set some again, but not for ever.
             for _ in 0..<(2 * clock.nodes.count) {
                 let outcome = try tryEvict(clock.nodes[clock.hand], pins: pins)
@@ -32,7 +32,7 @@ final class HotDescriptors: Sendable {
                     clock.hand = (clock.hand + 1) % clock.nodes.count
                     continue
                 }
-                if case .evicted(let number) = outcome { evicted = number }
+                if case .evicted(let slot) = outcome { evicted = slot }
                 clock.nodes[clock.hand] = node
                 clock.hand = (clock.hand + 1) % clock.nodes.count
                 return evicted
@@ -45,22 +45,21 @@ final class HotDescriptors: Sendable {
     private enum Outcome {
         case vacant
         case spared
-        case evicted(Int32)
+        case evicted(UInt32)
     }
 
     private func tryEvict(_ node: UInt64, pins: PinSet) throws(Errno) -> Outcome {
         let mark = pins.count
         try pins.add(Pin.inode(UInt32(truncatingIfNeeded: node)))
-        defer { pins.truncate(to: mark) }
         pins.fence()
-        guard let slot = inodes.slots.find(node) else { return .vacant }
-        let record = inodes.record(slot)
-        guard record.descriptor >= 0 else { return .vacant }
-        if record.has(VFS_INODE_RECENT) {
-            record.clear(VFS_INODE_RECENT)
-            return .spared
+        guard let slot = inodes.slots.find(node), inodes.record(slot).descriptor >= 0 else {
+            pins.truncate(to: mark)
+            return .vacant
         }
-        let number = record.takeDescriptor()
-        return number >= 0 ? .evicted(number) : .vacant
+        let record = inodes.record(slot)
+        guard record.has(VFS_INODE_RECENT) else { return .evicted(slot) }
+        record.clear(VFS_INODE_RECENT)
+        pins.truncate(to: mark)
+        return .spared
     }
 }

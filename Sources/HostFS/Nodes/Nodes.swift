@@ -23,9 +23,10 @@ extension HostFS {
 
     func descriptor(of record: InodeRecord, _ node: NodeID) throws(Errno) -> Int32 {
         while true {
+            // The mark comes with the descriptor that is kept, or after it.
+            if record.has(VFS_INODE_KEEPS_DESCRIPTOR) { return record.descriptor }
             let number = record.descriptor
             if number < 0 { return try bringBack(record, node) }
-            if record.has(VFS_INODE_KEEPS_DESCRIPTOR) { return number }
             let mark = pins.count
             try pins.add(Pin.descriptor(number))
             pins.fence()
@@ -55,22 +56,39 @@ extension HostFS {
         return try unsafe openAgain(share.processDescriptors.rawValue, processName(of: number), flags: safe)
     }
 
-    /// Opens what a name means that is about to go, if the guest knows that: it stays reachable by its descriptor, where its
-    /// handle would lead nowhere any more. For what the guest does to an object whose name it has lost: an OPEN after a
-    /// LOOKUP, the times of a file that it caches.
-    func keepKnown(_ directory: Int32, _ name: UnsafePointer<CChar>) {
-        guard let status = try? unsafe FileStatus(directory, name),
+    /// Keeps what `name` means open, if the guest knows that and its name is about to go: it stays reachable by its
+    /// descriptor, where its handle would lead nowhere any more. For what the guest does to an object whose name it has lost:
+    /// an OPEN after a LOOKUP, stat(2) of a working directory, the times of a file that it caches.
+    func keepKnown(_ directory: Int32, _ name: Name) {
+        guard let status = try? unsafe FileStatus(directory, name.cString),
             let node = share.inodes.find(Identity(status))
         else { return }
-        _ = try? descriptor(of: node)
+        try? keep(node)
+    }
+
+    /// The same for what the guest was told of lately, which costs nothing while that is hot; false if that is not known, or is
+    /// gone already.
+    func keepTold(_ key: NamesTold.Key) -> Bool {
+        guard let node = share.namesTold.find(key) else { return false }
+        do throws(Errno) {
+            try keep(node)
+            return true
+        } catch { return false }
+    }
+
+    private func keep(_ node: NodeID) throws(Errno) {
+        let record = try hold(node)
+        if record.isLent(try descriptor(of: record, node)) { record.set(VFS_INODE_REPLACED) }
     }
 
     /// The object's type (S_IFMT), which never changes.
     func type(of node: NodeID) throws(Errno) -> UInt32 { try hold(node).type }
 
     private func openByHandle(_ record: InodeRecord, flags: Int32) throws(Errno) -> OwnedDescriptor {
-        guard record.hasHandle, let mount = share.mounts.descriptor(of: record.mount) else { throw .ESTALE }
         do throws(Errno) {
+            guard record.hasHandle, let mount = share.mounts.descriptor(of: record.mount) else {
+                throw .ESTALE
+            }
             return try unsafe openHandle(mount, record.handleAddress, flags: flags)
         } catch {
             // ENOMEM is what Linux says while another object with the same inode number is being made (iget_locked).
@@ -104,10 +122,33 @@ extension HostFS {
         }
         _ = opened.release()
         record.set(VFS_INODE_RECENT)
-        if let evicted = try share.hot.insert(node.rawValue, pins: pins) {
-            share.retire(.descriptor(evicted))
-        }
+        try keepHot(node)
         return number
+    }
+
+    /// `node` has a descriptor of its own now, which may have to give way to others later.
+    func keepHot(_ node: NodeID) throws(Errno) {
+        guard let slot = try share.hot.insert(node.rawValue, pins: pins) else { return }
+        let record = share.inodes.record(slot)
+        if !record.hasHandle, !giveHandle(record, record.descriptor), (try? share.quota.take()) != nil {
+            // Its descriptor is all there is.
+            return record.set(VFS_INODE_KEEPS_DESCRIPTOR)
+        }
+        let evicted = record.takeDescriptor()
+        if evicted >= 0 { share.retire(.descriptor(evicted)) }
+    }
+
+    /// The guest closes the file `number` that it made `node` with: where the record lives by that, it gets a handle, or a
+    /// descriptor of its own.
+    func outlive(_ number: Int32, _ node: NodeID) throws(Errno) {
+        guard let record = try? hold(node), record.isLent(number) else { return }
+        if !record.has(VFS_INODE_REPLACED), giveHandle(record, number) { return }
+        let object = try unsafe openAgain(
+            share.processDescriptors.rawValue, processName(of: number), flags: O_PATH)
+        if record.giveBack(number, keeping: object.rawValue) {
+            _ = object.release()
+            try keepHot(node)
+        }
     }
 
     /// Opens by handle; the first time checks that the handle, which came from a path walk of its own, leads to the

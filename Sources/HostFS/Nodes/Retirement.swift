@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
 import Errors
+import FuseWire
 import HostOS
+import StateArena
 import Synchronization
 
 /// Something that the guest or the clock has let go of, already unfindable.
@@ -67,14 +69,23 @@ extension Share {
         while !retired.isEmpty, let thing = retired.takeFree(board) { dispose(thing) }
     }
 
+    /// Closes an open file of the guest that it cannot find any more.
+    func closeFile(_ number: Int32, of node: NodeID) {
+        // It may be lent to the inode, and be in use by that.
+        inodes.record(UInt32(truncatingIfNeeded: node.rawValue)).giveBack(number)
+        retire(.descriptor(number))
+    }
+
     private func dispose(_ thing: Retired) {
         switch thing {
         case .descriptor(let number):
             _ = OwnedDescriptor(adopting: number)
         case .handle(let slot):
-            _ = OwnedDescriptor(adopting: handles.record(slot).descriptor)
-            quota.giveBack()
+            let record = handles.record(slot)
+            let (number, node) = (record.descriptor, NodeID(rawValue: record.node))
             handles.free(slot)
+            quota.giveBack()
+            closeFile(number, of: node)
         case .inode(let slot):
             let record = inodes.record(slot)
             let number = record.takeDescriptor()

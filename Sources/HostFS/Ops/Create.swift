@@ -19,7 +19,7 @@ extension HostFS {
         let directory = try descriptor(of: parent)
         let file = try createOrOpen(caller, directory, name, arguments, flags)
         // Of what was opened, never of the name: that may mean another object by now.
-        let entry = try entry(parent: parent, opened: file.rawValue)
+        let entry = try entry(parent: parent, name: name, created: file.rawValue)
         return try createOut(file, flags, entry)
     }
 
@@ -151,18 +151,16 @@ extension HostFS {
         let labelling = try beginLabelling(caller)
         defer { labelling.end() }
         try call(directory)
-        guard labelling.isPending else {
-            return try entry(parent: parent, parentDescriptor: directory, name: name)
-        }
-
         do throws(Errno) {
             let object = try unsafe openBeneath(directory, name.cString, flags: O_PATH)
-            try setLabel(caller, on: object.rawValue)
-            return try entry(parent: parent, opened: object.rawValue)
+            if labelling.isPending { try setLabel(caller, on: object.rawValue) }
+            return try entry(parent: parent, name: name, made: object)
         } catch {
-            // Whichever it is, the other call changes nothing.
-            try? unsafe removeName(directory, name.cString)
-            try? unsafe removeName(directory, name.cString, ofDirectory: true)
+            if labelling.isPending {
+                // Whichever it is, the other call changes nothing.
+                try? unsafe removeName(directory, name.cString)
+                try? unsafe removeName(directory, name.cString, ofDirectory: true)
+            }
             throw error
         }
     }

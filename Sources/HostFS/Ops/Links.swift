@@ -32,8 +32,12 @@ extension HostFS {
         enterDaemon()
         // A removed directory may be somebody's working directory. A guest with a write-back cache still sets the times of what
         // it has removed, and syncfs(2) there says if it fails.
-        if ofDirectory || isNegotiated(InitFlags.writebackCache) { unsafe keepKnown(directory, name.cString) }
+        let key = unsafe NamesTold.Key(parent, name.cString)
+        if ofDirectory || isNegotiated(InitFlags.writebackCache), !keepTold(key) {
+            keepKnown(directory, name)
+        }
         try unsafe removeName(directory, name.cString, ofDirectory: ofDirectory)
+        share.namesTold.note(key, nil)
     }
 
     package func readlink(_ caller: Caller, nodeID: NodeID, into reply: inout ReplyBuffer) throws(Errno) {

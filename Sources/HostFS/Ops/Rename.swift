@@ -19,7 +19,36 @@ extension HostFS {
         let from = try descriptor(of: parent)
         let to = try descriptor(of: newParent)
         enterDaemon()
-        if flags & UInt32(RENAME_NOREPLACE | RENAME_EXCHANGE) == 0 { unsafe keepKnown(to, newName.cString) }
-        try unsafe renameName(from, name.cString, to: to, newName.cString, flags: flags)
+        let (oldKey, newKey) = unsafe (
+            NamesTold.Key(parent, name.cString), NamesTold.Key(newParent, newName.cString)
+        )
+        if flags & UInt32(RENAME_NOREPLACE | RENAME_EXCHANGE) == 0 {
+            try replace((from, name), (to, newName), newParent, flags: flags)
+        } else {
+            try unsafe renameName(from, name.cString, to: to, newName.cString, flags: flags)
+        }
+        let exchanged = flags & UInt32(RENAME_EXCHANGE) == 0 ? nil : share.namesTold.find(newKey)
+        share.namesTold.note(newKey, share.namesTold.find(oldKey))
+        share.namesTold.note(oldKey, exchanged)
+    }
+
+    /// A reader of the guest may have found what goes, and open it only now: so it is kept, if the guest knows it. Where the
+    /// guest was told of nothing there, as a rule nothing is, and a rename that replaces nothing says so if it is wrong.
+    private func replace(
+        _ old: (directory: Int32, name: Name), _ new: (directory: Int32, name: Name), _ newParent: NodeID,
+        flags: UInt32
+    ) throws(Errno) {
+        func rename(_ flags: UInt32) throws(Errno) {
+            try unsafe renameName(
+                old.directory, old.name.cString, to: new.directory, new.name.cString, flags: flags)
+        }
+        if unsafe !keepTold(NamesTold.Key(newParent, new.name.cString)) {
+            do throws(Errno) { return try rename(flags | UInt32(RENAME_NOREPLACE)) } catch {
+                // EINVAL: the file system does not know the flag.
+                guard error == .EEXIST || error == .EINVAL else { throw error }
+            }
+            keepKnown(new.directory, new.name)
+        }
+        try rename(flags)
     }
 }
