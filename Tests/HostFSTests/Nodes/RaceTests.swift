@@ -113,6 +113,54 @@ import Testing
         init(_ value: consuming Atomic<UInt64>) { self.value = value }
     }
 
+    /// Workers make, use, release, forget and replace the same few files: every call means what it meant when it began.
+    @Test func makingAgainstReleaseAndForget() throws {
+        let test = try TestShare(on: "/dev/shm") { $0.hotDescriptors = 4 }
+        try onWorkers(test, 4) { fs, worker in
+            var arguments = CreateIn()
+            arguments.flags = UInt32(O_RDWR | O_CREAT)
+            arguments.mode = S_IFREG | 0o600
+            for round in 0..<1500 {
+                func request<R>(_ body: () throws -> R) rethrows -> R {
+                    fs.requestBegan()
+                    defer { fs.requestEnded() }
+                    return try body()
+                }
+                let name = "file\((round + worker) % 3)"
+                let out = try request {
+                    try withName(name) { try fs.create(.root, parent: .root, name: $0, arguments) }
+                }
+                let node = NodeID(rawValue: out.entry.nodeID)
+                do {
+                    let seen = try request { try fs.getattr(.root, nodeID: node, handle: nil).attributes.ino }
+                    if seen != out.entry.attributes.ino { throw Errno.EIO }
+                } catch let error as Errno where error == .ESTALE {
+                    // Another worker had made it, closed and replaced it, and made more since than can be hot.
+                }
+                let other = "file\((round + worker + 1) % 3)"
+                do {
+                    try request {
+                        try withName(name) { from in
+                            try withName(other) { to in
+                                try fs.rename(
+                                    .root, parent: .root, name: from, newParent: .root, newName: to, flags: 0)
+                            }
+                        }
+                    }
+                } catch let error as Errno where error == .ENOENT {}
+                var release = ReleaseIn()
+                release.handle = out.open.handle
+                if round % 2 == 0 { request { fs.forget(node, count: 1) } }
+                try request { try fs.release(.root, nodeID: node, release) }
+                if round % 2 == 1 { request { fs.forget(node, count: 1) } }
+            }
+        }
+        #expect(test.share.knownInodes == 1)
+        #expect(test.share.guestDescriptors == 0)
+        #expect(test.share.retired.isEmpty)
+        #expect(test.openDescriptors() == 0)
+    }
+
     /// The host makes and removes files while two workers list the directory: lookups are exactly those delivered.
     @Test func listingAgainstTheHost() throws {
         let test = try TestShare(on: "/dev/shm")
