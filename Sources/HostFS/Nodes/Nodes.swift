@@ -38,15 +38,10 @@ extension HostFS {
         }
     }
 
-    /// Opens `node`, a regular file or directory, for I/O. Nothing else is ever opened: opening a device or FIFO of the
-    /// share would act on the host (CVE-2020-35517). ELOOP for a symbolic link, ENXIO for the others.
+    /// Opens `node`, a regular file or directory, for I/O.
     func reopen(_ node: NodeID, flags: Int32) throws(Errno) -> OwnedDescriptor {
         let record = try hold(node)
-        switch record.type {
-        case FileType.regular, FileType.directory: break
-        case FileType.symbolicLink: throw .ELOOP
-        default: throw .ENXIO
-        }
+        try requireFileOrDirectory(record)
         let safe = flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_PATH)
         // A handle that was seen to lead to this object needs no O_PATH descriptor in between.
         if record.descriptor < 0, record.has(VFS_INODE_VERIFIED), credentials.isDaemon {
@@ -54,6 +49,16 @@ extension HostFS {
         }
         let number = try descriptor(of: record, node)
         return try unsafe openAgain(share.processDescriptors.rawValue, processName(of: number), flags: safe)
+    }
+
+    /// Nothing else is ever opened: opening a device or FIFO of the share would act on the host (CVE-2020-35517). ELOOP for a
+    /// symbolic link, ENXIO for the others.
+    func requireFileOrDirectory(_ record: InodeRecord) throws(Errno) {
+        switch record.type {
+        case FileType.regular, FileType.directory: break
+        case FileType.symbolicLink: throw .ELOOP
+        default: throw .ENXIO
+        }
     }
 
     /// Keeps what `name` means open, if the guest knows that and its name is about to go: it stays reachable by its

@@ -93,10 +93,11 @@ extension HostFS {
             let number = handle.descriptor
             _ = try systemCall { ftruncate(number, size) }
         } else {
-            let file = try reopen(node, flags: O_WRONLY)
+            let record = try hold(node)
+            try requireFileOrDirectory(record)
+            let number = try descriptor(of: record, node)
             enterDaemon(losingSetID: losesSetID)
-            let number = file.rawValue
-            _ = try systemCall { ftruncate(number, size) }
+            _ = try systemCall { unsafe truncate(processName(of: number), size) }
         }
         enterDaemon()
     }
