@@ -30,6 +30,7 @@ var targets: [Target] = [
     .target(name: "CLinux", cSettings: gnu),
     // For tests only: whatever links it has its own malloc.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: gnu),
+    .target(name: "SystemCallLog", path: "Tests/SystemCallLog", cSettings: gnu),
 ]
 targets += room("Errors")
 targets += room("HostOS", ["CLinux", "Errors"])
@@ -49,7 +50,7 @@ targets += room(
         "CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseServer", "FuseWire", "StateArena",
         "HostOS",
     ],
-    tests: ["Frontend", "HostFS", "AllocationCounter", "virtiofsd"])
+    tests: ["Frontend", "HostFS", "AllocationCounter", "SystemCallLog", "virtiofsd"])
 targets += room("Guest", ["CLinux", "Errors", "HostOS"])
 targets += room(
     "Bench",

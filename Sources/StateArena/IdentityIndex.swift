@@ -10,7 +10,7 @@ import HostOS
 @safe package struct IdentityIndex: ~Copyable, @unchecked Sendable {
     private let table: SlotTable
     private var buckets: Mapping
-    private var bucketCount: Int
+    private(set) var bucketCount: Int
     /// Records in the index.
     package private(set) var count = 0
 

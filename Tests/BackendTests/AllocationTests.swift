@@ -18,24 +18,6 @@ import Testing
     private static let warmUp = 64
     private static let counted = 256
 
-    private func thread(named name: String) throws -> pid_t {
-        let directory = try #require(opendir("/proc/self/task"))
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let number = withUnsafePointer(to: entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard let thread = pid_t(number), let file = fopen("/proc/self/task/\(number)/comm", "r") else {
-                continue
-            }
-            defer { fclose(file) }
-            var line = [CChar](repeating: 0, count: 32)
-            guard fgets(&line, 32, file) != nil else { continue }
-            if String(cString: line).hasPrefix(name + "\n") { return thread }
-        }
-        throw Errno.ESRCH
-    }
-
     /// Runs `body` often enough to be in the steady state, then counts.
     private func allocations(
         _ configure: (HostRig) throws -> Void, _ prepare: (FuseClient) throws -> () throws -> Void
@@ -48,7 +30,7 @@ import Testing
         guest.rotatesQueues = false
         guest.queue = Self.queues
         let body = try prepare(guest)
-        let worker = try thread(named: Self.worker)
+        let worker = try thread(named: Self.worker, of: getpid())
         for _ in 0..<Self.warmUp { try body() }
         let before = allocation_count(worker)
         for _ in 0..<Self.counted { try body() }

@@ -19,6 +19,23 @@ import Testing
         return slot
     }
 
+    /// design.md: a known inode costs at most 160 bytes. It is its record, with the file handle, and at most two buckets.
+    @Test func aKnownInodeCosts136BytesAtMost() throws {
+        #expect(MemoryLayout<vfs_inode>.stride == 128)
+        #expect(InodeRecord.handleCapacity == 56)
+        let arena = try makeArena()
+        let table = arena.inodes
+        var index = try IdentityIndex(table)
+        for number in 0..<UInt64(70_000) {
+            _ = try add(identity(number), to: table, &index)
+            if index.count >= 1024 {
+                let bytes = index.bucketCount * MemoryLayout<UInt32>.stride
+                #expect(bytes <= 8 * index.count, "\(index.count)")
+            }
+        }
+        withExtendedLifetime(arena) {}
+    }
+
     /// From two buckets, through many rebuilds, with one record in three taken out again.
     @Test func growthKeepsWhatIsInAndOnlyThat() throws {
         let arena = try makeArena()
