@@ -211,7 +211,7 @@ import Virtqueue
         repeat {
             for _ in 0..<8 where !found {
                 SharedArea.relax()
-                found = requests.hasAvailable || worker.needsAttention
+                found = requests.hasAvailable || worker.needsAttention || hiprio?.hasSeveral ?? false
             }
             let last = now
             now = monotonicNanoseconds()

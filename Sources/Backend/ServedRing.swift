@@ -117,10 +117,18 @@ final class ServedRing {
     }
 
     /// The same for answers that nobody waits for: FORGETs. The guest needs their descriptors again some time, so it is
-    /// interrupted when a quarter of the ring is done.
+    /// interrupted when many are done.
     func notifyInTime() {
-        if let queue, unnotified >= max(1, queue.size / 4) { notify() }
+        if unnotified >= several(2 * Self.gathering) { notify() }
     }
+
+    /// So many FORGETs are worth a kick, and twice as many an interrupt, but no more than a quarter of the ring.
+    private static let gathering = 16
+
+    private func several(_ wanted: Int) -> Int { max(1, min(wanted, (queue?.size ?? 0) / 4)) }
+
+    /// As many chains wait as are worth a kick.
+    var hasSeveral: Bool { queue.map { $0.availableCount >= several(Self.gathering) } ?? false }
 
     /// Readable after a kick; −1 while the ring does not run.
     var kickDescriptor: Int32 { queue == nil ? -1 : port.kick.rawValue }
@@ -131,10 +139,8 @@ final class ServedRing {
     /// Asks for a kick at the next chain. Returns true when one is there already.
     func awaitKick() -> Bool { queue?.enableNotifications() ?? false }
 
-    /// Asks for a kick when some FORGETs have gathered, at the latest when a quarter of the ring is waiting. Returns true
-    /// when so many are there already.
+    /// Asks for a kick when several chains have gathered. Returns true when so many are there already.
     func awaitSeveral() -> Bool {
-        guard let queue else { return false }
-        return queue.enableNotifications(after: UInt16(clamping: max(1, min(16, queue.size / 4))))
+        queue?.enableNotifications(after: UInt16(clamping: several(Self.gathering))) ?? false
     }
 }

@@ -77,8 +77,11 @@ import GuestMemory
     // MARK: Taking chains
 
     /// Whether a chain waits; one load, for polling.
-    package var hasAvailable: Bool {
-        layout.available.loadAcquire16(RingLayout.indexOffset) != nextAvailable
+    package var hasAvailable: Bool { availableCount != 0 }
+
+    /// How many chains wait, as the driver says it: unchecked, for polling.
+    package var availableCount: Int {
+        Int(layout.available.loadAcquire16(RingLayout.indexOffset) &- nextAvailable)
     }
 
     /// Takes the next available chain, if there is one, and puts it into `chain`.
@@ -212,6 +215,6 @@ import GuestMemory
         layout.used.storeRelaxed16(layout.availableEventOffset, nextAvailable &+ (count &- 1))
         // Full fence: the store before the load of the index, against the driver's in the opposite order.
         SharedArea.fence()
-        return layout.available.loadAcquire16(RingLayout.indexOffset) &- nextAvailable >= count
+        return availableCount >= Int(count)
     }
 }
