@@ -65,10 +65,12 @@ final class Credentials {
     }
 
     /// The daemon without CAP_FSETID: what it writes or cuts loses set-user-id and set-group-id bits.
-    func enterDaemonLosingSetID() {
+    ///
+    /// - Parameter member: a group to be in. Of a file of this group a set-group-id bit goes only with group execution.
+    func enterDaemonLosingSetID(asMemberOf member: gid_t? = nil) {
         let wanted = effective & ~Capability.fileSetID
-        if uid != daemonUID || gid != daemonGID || group != nil || effectiveNow != wanted {
-            become(daemonUID, daemonGID, nil, wanted)
+        if uid != daemonUID || gid != daemonGID || group != member || effectiveNow != wanted {
+            become(daemonUID, daemonGID, member, wanted)
         }
     }
 

@@ -277,6 +277,11 @@ import Testing
                 _ = try guest.open(
                     file.node, flags: Open.write | Open.truncate, openFlags: OpenIn.killSuidGid)
             } == 0)
+        // Without group execution set-group-id is no program's.
+        try check(chown(host.path("file"), 4001, 4242))
+        _ = try guest.chmod(file.node, mode: 0o6644)
+        _ = try guest.write(file.node, handle, [1], writeFlags: WriteIn.killSuidGid)
+        #expect(try host.status("file").st_mode & 0o7777 == 0o2644)
         // Its right is not lost for the next request.
         #expect(try bits { _ = try guest.write(file.node, handle, [1]) } == 0o6000)
         #expect(try bits { _ = try guest.chown(file.node, uid: 5, gid: 5) } == 0)

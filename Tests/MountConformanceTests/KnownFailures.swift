@@ -11,12 +11,6 @@ struct KnownFailure {
 enum KnownFailures {
     static let ofOurs = [
         KnownFailure(
-            names: ["setgid/mandatory-bit-stays"],
-            reason: """
-                Linux asks with every unprivileged WRITE for the loss of set-id bits. The host's kernel then keeps this one \
-                only for members of the file's group, among which it looks for the daemon.
-                """),
-        KnownFailure(
             names: ["xattr/trusted"],
             reason: """
                 The host shows the names of trusted attributes to the daemon, which is root. The guest's kernel hides their \

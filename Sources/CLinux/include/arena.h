@@ -46,6 +46,7 @@ enum {
     VFS_INODE_RECENT = 1 << 2,           // the descriptor was used since the clock's hand last passed
     VFS_INODE_INDEXED = 1 << 3,          // found by its identity
     VFS_INODE_ON_MOUNT = 1 << 4,         // holds one reference to its mount record
+    VFS_INODE_MANDATORY_BIT = 1 << 5,    // was seen with set-group-ID and without group execution: no program's
     VFS_INODE_REPLACED = 1 << 6,         // lost its name while it lived by an open file: a handle would lead nowhere
 };
 

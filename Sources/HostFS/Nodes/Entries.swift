@@ -88,6 +88,7 @@ extension HostFS {
     }
 
     func makeEntry(_ node: NodeID, _ status: FileStatus, parent: NodeID) -> EntryOut {
+        noteMode(of: node, status)
         var entry = EntryOut()
         entry.nodeID = node.rawValue
         entry.entryValid = options.entryValidity.seconds

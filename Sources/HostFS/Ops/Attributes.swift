@@ -10,7 +10,7 @@ import StateArena
 extension HostFS {
     package func getattr(_ caller: Caller, nodeID: NodeID, handle: HandleID?) throws(Errno) -> AttrOut {
         enterDaemon()
-        return makeAttributes(try status(nodeID, handle))
+        return makeAttributes(nodeID, try status(nodeID, handle))
     }
 
     package func statx(
@@ -21,7 +21,9 @@ extension HostFS {
         var reply = StatxOut()
         reply.attrValid = options.attributeValidity.seconds
         reply.attrValidNsec = options.attributeValidity.nanoseconds
-        reply.stat = StatxAttributes(try status(nodeID, handle, flags: sync))
+        let status = try status(nodeID, handle, flags: sync)
+        noteMode(of: nodeID, status)
+        reply.stat = StatxAttributes(status)
         return reply
     }
 
@@ -33,7 +35,8 @@ extension HostFS {
         return try FileStatus(of: try descriptor(of: node), flags: flags)
     }
 
-    private func makeAttributes(_ status: FileStatus) -> AttrOut {
+    private func makeAttributes(_ node: NodeID, _ status: FileStatus) -> AttrOut {
+        noteMode(of: node, status)
         var reply = AttrOut()
         reply.attrValid = options.attributeValidity.seconds
         reply.attrValidNsec = options.attributeValidity.nanoseconds
@@ -73,7 +76,7 @@ extension HostFS {
         }
         if valid & SetAttrValid.size != 0 { try changeSize(nodeID, handle, arguments) }
         if valid & (SetAttrValid.atime | SetAttrValid.mtime) != 0 { try changeTimes(number, arguments) }
-        return makeAttributes(try FileStatus(of: number))
+        return makeAttributes(nodeID, try FileStatus(of: number))
     }
 
     private func changeOwner(_ number: Int32, _ arguments: SetAttrIn) throws(Errno) {
@@ -89,14 +92,14 @@ extension HostFS {
         guard let size = Int(exactly: arguments.size) else { throw .EFBIG }
         let losesSetID = arguments.valid & SetAttrValid.killSuidGid != 0
         if let handle, handle.openFlags & UInt32(O_ACCMODE) != UInt32(O_RDONLY) {
-            enterDaemon(losingSetID: losesSetID)
             let number = handle.descriptor
+            if losesSetID { enterDaemonLosingSetID(of: node, number) }
             _ = try systemCall { ftruncate(number, size) }
         } else {
             let record = try hold(node)
             try requireFileOrDirectory(record)
             let number = try descriptor(of: record, node)
-            enterDaemon(losingSetID: losesSetID)
+            if losesSetID { enterDaemonLosingSetID(of: node, number) }
             _ = try systemCall { unsafe truncate(processName(of: number), size) }
         }
         enterDaemon()

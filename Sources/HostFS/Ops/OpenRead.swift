@@ -11,7 +11,11 @@ extension HostFS {
     package func open(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
         let flags = try openFlags(arguments.flags)
         guard try type(of: nodeID) != FileType.directory else { throw .EISDIR }
-        enterDaemon(losingSetID: flags.truncates && arguments.openFlags & OpenIn.killSuidGid != 0)
+        if flags.truncates && arguments.openFlags & OpenIn.killSuidGid != 0 {
+            enterDaemonLosingSetID(of: nodeID, try descriptor(of: nodeID))
+        } else {
+            enterDaemon()
+        }
         do throws(Errno) { return try openOut(try reopen(nodeID, flags: flags.host), nodeID, flags) } catch {
             guard error == .EPERM, flags.appends else { throw error }
             return try openOut(try reopen(nodeID, flags: flags.appending.host), nodeID, flags.appending)

@@ -33,7 +33,7 @@ extension HostFS {
         guard let offset = Int(exactly: arguments.offset), let length = Int(exactly: arguments.length) else {
             throw .EINVAL
         }
-        useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2))
+        useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2), of: nodeID, file.descriptor)
         try waiting(.allocate) { () throws(Errno) in
             try allocateSpace(file.descriptor, mode: mode, offset: offset, length: length)
         }
@@ -45,13 +45,14 @@ extension HostFS {
     ) throws(Errno) -> UInt64 {
         try requireWritable()
         let source = try openFile(arguments.handleIn, of: nodeID)
-        let target = try openFile(arguments.handleOut, of: NodeID(rawValue: arguments.nodeIDOut))
+        let targetNode = NodeID(rawValue: arguments.nodeIDOut)
+        let target = try openFile(arguments.handleOut, of: targetNode)
         guard arguments.flags == 0, let from = Int(exactly: arguments.offsetIn),
             let to = Int(exactly: arguments.offsetOut)
         else { throw .EINVAL }
         // Neither this nor FALLOCATE says whether the caller may keep set-id bits, and with KILLPRIV_V2 the guest leaves
         // dropping them to us: always.
-        useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2))
+        useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2), of: targetNode, target.descriptor)
         let length = Int(clamping: arguments.length)
         let count = try waiting(.copy) { () throws(Errno) in
             try copyRange(from: source.descriptor, at: from, to: target.descriptor, at: to, length: length)

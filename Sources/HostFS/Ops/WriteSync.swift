@@ -17,7 +17,7 @@ extension HostFS {
         guard let offset = Int(exactly: arguments.offset) else { throw .EINVAL }
         // The host would append a page of an append-only file that a mapping has changed.
         if file.flags & O_APPEND != 0, arguments.writeFlags & WriteIn.cache != 0 { throw .EPERM }
-        useSetIDRule(losing: arguments.writeFlags & WriteIn.killSuidGid != 0)
+        useSetIDRule(losing: arguments.writeFlags & WriteIn.killSuidGid != 0, of: nodeID, file.descriptor)
         let flags = writeFlags(arguments)
         var vectors = VectorCursor(data)
         var total = 0
@@ -64,12 +64,6 @@ extension HostFS {
             flags |= Int32(RWF_DSYNC)
         }
         return flags
-    }
-
-    /// Whether what the next calls on open files write or cut loses set-user-id and set-group-id bits. Whose ids the
-    /// thread has does not matter for an open file, so the cheapest way there is taken.
-    func useSetIDRule(losing: Bool) {
-        if losing == credentials.keepsSetID { enterDaemon(losingSetID: losing) }
     }
 
     package func fsync(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
