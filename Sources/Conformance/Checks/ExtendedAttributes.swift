@@ -38,6 +38,16 @@ private func length(_ call: Call) throws -> Int {
     try result(of: "\(call)") { () throws(Errno) in Int(try call()) }
 }
 
+/// A file for everybody with an attribute that only root may use.
+private func makeTrusted(_ file: Path) throws {
+    try make(.regular, file, mode: 0o666)
+    let call = set(file, "trusted.t", [1])
+    do throws(Errno) { _ = try call() } catch {
+        if error == .EOPNOTSUPP || error == .EPERM { throw Unsupported("no trusted attributes here") }
+        throw Failure("\(call) gave \(name(of: error)), expected success")
+    }
+}
+
 private let needed: [Need] = [.root, .attributes]
 
 let extendedAttributeChecks: [Check] = [
@@ -142,18 +152,17 @@ let extendedAttributeChecks: [Check] = [
         try by(.stranger) { try expect(get("f", "user.a", room: 10), .EACCES) }
     },
     Check("xattr/trusted", "xattr(7): trusted attributes are for root alone", needs: needed) {
-        try make(.regular, "f", mode: 0o666)
-        let call = set("f", "trusted.t", [1])
-        do throws(Errno) { _ = try call() } catch {
-            if error == .EOPNOTSUPP || error == .EPERM { throw Unsupported("no trusted attributes here") }
-            throw Failure("\(call) gave \(name(of: error)), expected success")
-        }
-        try expect(try list("f").contains("trusted.t"), "root does not see it in the list")
+        try makeTrusted("f")
+        try expect("trusted.t", gives: [1], try attribute("f", "trusted.t"))
         try by(.stranger) {
             try expect(get("f", "trusted.t", room: 10), .ENODATA)
             try expect(set("f", "trusted.u", [1]), .EPERM)
             try expect(try !list("f").contains("trusted.t"), "a stranger sees it in the list")
         }
+    },
+    Check("xattr/trusted-list", "xattr(7): root sees the names of trusted attributes", needs: needed) {
+        try makeTrusted("f")
+        try expect(try list("f").contains("trusted.t"), "root does not see it in the list")
     },
     Check(
         "xattr/stays-with-the-file", "xattr(7): attributes belong to the file, not to a name", needs: needed

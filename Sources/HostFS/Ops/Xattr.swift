@@ -42,6 +42,8 @@ extension HostFS {
         return reply.count - before
     }
 
+    /// Names of trusted.* are shown to a caller that is known to be root: the host shows them to us, and the guest's kernel
+    /// would to everybody. With FUSE_ALLOW_IDMAP it does not say who asks (uid −1), so nobody sees them.
     package func listxattr(
         _ caller: Caller, nodeID: NodeID, size: Int, sizeOnly: Bool, into reply: inout ReplyBuffer
     ) throws(Errno) -> Int {
@@ -49,11 +51,12 @@ extension HostFS {
         let object = try descriptor(of: nodeID)
         enterDaemon()
         let path = unsafe processName(of: object)
-        let count = try unsafe appendList(path, sizeOnly ? nil : size, room: 1024, into: &reply)
+        let (wanted, isRoot) = (sizeOnly ? nil : size, caller.uid == 0)
+        let count = try unsafe appendList(path, wanted, room: 1024, forRoot: isRoot, into: &reply)
         if let count { return count }
         guard
             let count = try unsafe appendList(
-                path, sizeOnly ? nil : size, room: Self.listMaximum, into: &reply)
+                path, wanted, room: Self.listMaximum, forRoot: isRoot, into: &reply)
         else { throw .ERANGE }
         return count
     }
@@ -69,14 +72,15 @@ extension HostFS {
     /// Lists into private memory, because what is hidden counts neither for the size nor for ERANGE; nil if the host's
     /// list does not fit `room`. Up to 1 KiB is taken from the stack.
     private func appendList(
-        _ path: UnsafePointer<CChar>, _ size: Int?, room: Int, into reply: inout ReplyBuffer
+        _ path: UnsafePointer<CChar>, _ size: Int?, room: Int, forRoot: Bool, into reply: inout ReplyBuffer
     ) throws(Errno) -> Int? {
         // The standard library's own form of this rethrows without a type.
         let outcome = unsafe withUnsafeTemporaryAllocation(byteCount: room, alignment: 1) {
             names -> Result<Int?, Errno> in
             do throws(Errno) {
                 let all = try unsafe listAttributes(path, into: names)
-                let shown = unsafe hideACLs(UnsafeMutableRawBufferPointer(rebasing: names.prefix(all)))
+                let shown = unsafe filter(
+                    UnsafeMutableRawBufferPointer(rebasing: names.prefix(all)), forRoot: forRoot)
                 if let size {
                     guard shown <= size,
                         unsafe reply.append(UnsafeRawBufferPointer(rebasing: names.prefix(shown)))
@@ -101,15 +105,18 @@ extension HostFS {
         unsafe strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0
     }
 
-    /// Takes the names of ACLs out of a list, unless they are agreed on. Returns its new length.
-    private func hideACLs(_ names: UnsafeMutableRawBufferPointer) -> Int {
-        if isNegotiated(InitFlags.posixACL) { return names.count }
+    private func isTrusted(_ name: UnsafePointer<CChar>) -> Bool { unsafe strncmp(name, "trusted.", 8) == 0 }
+
+    /// Takes the names out of a list that the caller must not see: those of ACLs, unless they are agreed on, and of trusted
+    /// attributes, unless it is root. Returns its new length.
+    private func filter(_ names: UnsafeMutableRawBufferPointer, forRoot: Bool) -> Int {
+        let showsACLs = isNegotiated(InitFlags.posixACL)
         guard let base = unsafe names.baseAddress?.assumingMemoryBound(to: CChar.self) else { return 0 }
         var (read, kept) = (0, 0)
         while read < names.count {
             // SAFETY: the kernel ends each name with a NUL inside the list.
             let length = unsafe strnlen(base + read, names.count - read) + 1
-            if unsafe !isACL(base + read) {
+            if unsafe (showsACLs || !isACL(base + read)) && (forRoot || !isTrusted(base + read)) {
                 unsafe memmove(base + kept, base + read, length)
                 kept += length
             }

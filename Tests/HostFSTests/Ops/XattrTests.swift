@@ -55,18 +55,20 @@ import Testing
     }
 
     /// The names, and what a size query says.
-    private func list(_ test: TestShare, _ node: NodeID, size: Int = 65536) throws -> (
-        names: [String], size: Int
-    ) {
+    private func list(
+        _ test: TestShare, _ node: NodeID, size: Int = 65536, as caller: Caller = .root
+    ) throws -> (names: [String], size: Int) {
         let bytes = try reply { buffer in
             try test.request { fs in
-                _ = try fs.listxattr(.root, nodeID: node, size: size, sizeOnly: false, into: &buffer)
+                let count = try fs.listxattr(
+                    caller, nodeID: node, size: size, sizeOnly: false, into: &buffer)
+                #expect(count == buffer.count)
             }
         }
         var asked = -1
         _ = try reply(capacity: 8) { buffer in
             try test.request { fs in
-                asked = try fs.listxattr(.root, nodeID: node, size: 0, sizeOnly: true, into: &buffer)
+                asked = try fs.listxattr(caller, nodeID: node, size: 0, sizeOnly: true, into: &buffer)
             }
         }
         return (bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }, asked)
@@ -178,6 +180,25 @@ import Testing
         #expect(test.status("f").st_mode & 0o2000 == 0)
         try remove(test, node, "system.posix_acl_access")
         #expect(try list(test, node).names == [])
+    }
+
+    @Test(.enabled(if: isRoot, "trusted.* needs root")) func trustedNamesAreForRoot() throws {
+        let test = try TestShare { $0.xattr = true }
+        test.write("f")
+        let node = try test.node("f")
+        for name in ["trusted.a", "user.b", "trusted.c"] { try set(test, node, name, [1]) }
+        let all = try list(test, node)
+        #expect(all.names.sorted() == ["trusted.a", "trusted.c", "user.b"] && all.size == 27)
+        // Nobody: what Linux says where it does not want to say who asks.
+        for caller in [Caller.user(1000), .user(1000, 0), .user(.max)] {
+            let shown = try list(test, node, as: caller)
+            #expect(shown.names == ["user.b"] && shown.size == 7)
+            #expect(try list(test, node, size: 7, as: caller).names == ["user.b"])
+            #expect(failure { try list(test, node, size: 6, as: caller) } == .ERANGE)
+        }
+        #expect(failure { try list(test, node, size: 26) } == .ERANGE)
+        try remove(test, node, "user.b")
+        #expect(try list(test, node, as: .user(1000)).size == 0)
     }
 
     /// More than the part of the stack that is tried first.
