@@ -37,11 +37,11 @@ test: ## everything that CI runs
 	@scripts/lint
 	@scripts/run-tests
 
-bench: ## time our daemon and its peers side by side, with BENCH="more options" (docs/bench.md)
+bench: ## time our daemon and its peers side by side into docs/benchmarks.md, with BENCH="more options"
 	@scripts/setup demo
 	@scripts/lab
 	@$(MAKE) --no-print-directory build
-	@$(RELEASE)/virtiofs bench --compare $(BENCH)
+	@scripts/bench $(BENCH)
 
 lab: ## fetch QEMU 11.1, kernel 7.3 and the Rust virtiofsd to test against
 	@scripts/lab

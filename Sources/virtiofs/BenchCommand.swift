@@ -66,6 +66,12 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Draw the ratios of --compare.", valueName: "FILE.svg"))
     var plot: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Write the table for a document as well, without names of this machine.",
+            valueName: "FILE.md"))
+    var markdown: String?
+
     func validate() throws {
         if listsTests { return }
         guard compare != (socketPath != nil) else {

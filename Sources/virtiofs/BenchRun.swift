@@ -99,11 +99,13 @@ struct BenchRun {
     }
 
     private func finish(_ report: Report) -> Int32 {
-        do throws(Errno) {
-            if let path = options.plot { try Files.replace(path, with: Array(report.plotText.utf8)) }
-        } catch {
-            say("cannot write \(options.plot ?? ""): \(describe(error))")
-            return 1
+        for case (let path?, let text) in [
+            (options.plot, report.plotText), (options.markdown, report.markdownText),
+        ] {
+            do throws(Errno) { try Files.replace(path, with: Array(text.utf8)) } catch {
+                say("cannot write \(path): \(describe(error))")
+                return 1
+            }
         }
         let text = options.json ? report.jsonText : report.tableText
         do throws(Errno) { try Files.writeAll(STDOUT_FILENO, Array(text.utf8)) } catch { return 1 }

@@ -70,15 +70,19 @@ import Testing
     @Test func twoOfOursSideBySide() throws {
         let parent = try TemporaryDirectory(prefix: "bench-parent.")
         let peer = "twin=\(Self.folder)/virtiofsd --socket-path={socket} --shared-dir={dir} --sandbox=none"
-        let plot = parent.path + "/plot.svg"
+        let (plot, document) = (parent.path + "/plot.svg", parent.path + "/table.md")
         let result = try run(
             "--compare", "--shared-dir=\(parent.path)", "--peer", peer, "--tests=statfs", "--queue-depth=1",
-            "--seconds=0.01", "--rounds=2", "--json", "--plot=\(plot)")
+            "--seconds=0.01", "--rounds=2", "--json", "--plot=\(plot)", "--markdown=\(document)")
         #expect(result.end == .exited(0))
         #expect(result.output.contains("\"name\": \"ours\"") && result.output.contains("\"name\": \"twin\""))
         #expect(try Files.text(plot).contains("statfs, depth 1</text>"))
+        let table = try Files.text(document)
+        #expect(table.contains("\n| statfs | 1 | "))
+        // No place on this machine.
+        #expect(!table.contains("/tmp") && !table.contains("virtiofsd --"))
         // Nothing else is left.
-        #expect(try Files.names(in: parent.path) == ["plot.svg"])
+        #expect(try Files.names(in: parent.path).sorted() == ["plot.svg", "table.md"])
     }
 
     @Test func aPeerThatCannotStart() throws {

@@ -109,6 +109,27 @@ import Testing
                 """)
     }
 
+    @Test func theDocument() {
+        #expect(
+            comparison.markdownText == """
+                * Machine: 2 CPUs (Some "CPU"), 2048 MiB, Linux 6.18.1, ext4
+                * Each figure: median of 3 rounds of 2.00 s
+                * ours: 1.0, 2 request queues
+                * rust: says no version, 1 request queue
+                * c: 7.2, 1 request queue
+
+                | test | depth | ours ops/s | rust ops/s | c ops/s | ratio | ours CPU/op | rust CPU/op | c CPU/op | ratio |
+                |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+                | open | 1 | 20000 | 5000 | 10000 | 2.00x | 9.96 µs | 9.96 µs | 4.98 µs | 2.00x |
+                | xattr | 16 | 2.50 | - | 5.00 | 0.50x | 9.96 µs | - | - | - |
+
+                Geometric mean by the best peer: **1.00x** in ops/s, **2.00x** in CPU/op
+
+                * xattr: rust does not offer SETXATTR
+
+                """)
+    }
+
     @Test func theJSON() {
         #expect(
             comparison.jsonText == """

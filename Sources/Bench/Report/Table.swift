@@ -31,15 +31,11 @@ struct TextTable {
 extension Report {
     /// The table that a person reads.
     package var tableText: String {
-        let compares = daemons.count > 1
         var headings = ["test", "depth", "daemon", "ops/s", "p50", "p99", "CPU/op"]
         if compares { headings += ["ops/s ratio", "CPU ratio"] }
         var table = TextTable(headings, numeric: [1, 3, 4, 5, 6, 7, 8])
         for test in tests {
             for (index, result) in test.daemons.enumerated() {
-                func cell(_ value: Double?, _ format: (Double) -> String) -> String {
-                    value.map(format) ?? "-"
-                }
                 var row = index == 0 ? [test.test, String(test.depth)] : ["", ""]
                 row += [
                     result.daemon, cell(result.operationsPerSecond, significant), cell(result.p50, duration),
@@ -58,16 +54,24 @@ extension Report {
             if let processor = geometricMeanProcessorRatio { line += ", \(times(processor)) in CPU per op" }
             lines += ["", line]
         }
+        if !notes.isEmpty { lines += [""] + notes }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    var compares: Bool { daemons.count > 1 }
+
+    /// What daemons lack, each once.
+    var notes: [String] {
         let reasons = tests.flatMap { test in
             test.daemons.compactMap { result in
                 result.missing.map { "\(test.test): \(result.daemon) does not offer \($0)" }
             }
         }
         var seen: Set<String> = []
-        let notes = reasons.filter { seen.insert($0).inserted }
-        if !notes.isEmpty { lines += [""] + notes }
-        return lines.joined(separator: "\n") + "\n"
+        return reasons.filter { seen.insert($0).inserted }
     }
 
-    private func times(_ ratio: Double) -> String { fixed(ratio, 2) + "x" }
+    func cell(_ value: Double?, _ format: (Double) -> String) -> String { value.map(format) ?? "-" }
+
+    func times(_ ratio: Double) -> String { fixed(ratio, 2) + "x" }
 }
