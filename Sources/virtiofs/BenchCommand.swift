@@ -50,6 +50,10 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How long each measurement takes.", valueName: "S"))
     var seconds = 2.0
 
+    @Option(
+        help: ArgumentHelp("End each measurement after so many operations, not by time.", valueName: "N"))
+    var operations: Int?
+
     @Option(help: ArgumentHelp("How often each measurement is made; the median counts.", valueName: "N"))
     var rounds: Int?
 
@@ -82,6 +86,9 @@ struct BenchCommand: ParsableCommand {
         }
         guard seconds > 0, seconds <= 3600 else {
             throw ValidationError("--seconds: more than 0, at most 3600")
+        }
+        guard (1...1_000_000_000).contains(operations ?? 1) else {
+            throw ValidationError("--operations: 1 to 1000000000")
         }
         guard (1...1000).contains(rounds ?? 1) else { throw ValidationError("--rounds: 1 to 1000") }
         guard (1...64).contains(queues) else { throw ValidationError("--queues: 1 to 64") }

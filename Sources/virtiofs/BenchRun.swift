@@ -50,7 +50,7 @@ struct BenchRun {
         let scripts = options.tests.map { Catalogue.select($0.words).scripts } ?? Catalogue.all
         return Plan(
             scripts: scripts, depths: options.queueDepth.values, rounds: options.rounds ?? rounds,
-            seconds: options.seconds)
+            seconds: options.seconds, operations: options.operations)
     }
 
     /// A daemon that somebody else has started.

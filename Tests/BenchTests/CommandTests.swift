@@ -34,7 +34,8 @@ import Testing
         ["--socket-path=/s", "--plot=x.svg"], ["--compare", "--tests=nonsense"],
         ["--compare", "--tests=a,,b"],
         ["--compare", "--queue-depth=0"], ["--compare", "--queue-depth=1,x"], ["--compare", "--seconds=0"],
-        ["--compare", "--rounds=0"], ["--compare", "--queues=65"], ["--compare", "--timeout=0"],
+        ["--compare", "--operations=0"], ["--compare", "--rounds=0"], ["--compare", "--queues=65"],
+        ["--compare", "--timeout=0"],
     ])
     func whatMakesNoSenseIsRefused(arguments: [String]) throws {
         let result = try ChildProcess.run(Self.program, ["bench"] + arguments)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HostOS
 import Testing
 
 @testable import Bench
@@ -41,9 +42,27 @@ import Testing
         #expect(results.map { $0.daemons[1].rounds.count } == [2, 2, 0, 0])
         #expect(results.map { $0.daemons[1].missing } == [nil, nil, "STATFS", "STATFS"])
         #expect(results[0].ratio != nil && results[2].ratio == nil)
+        #expect(results.allSatisfy { $0.bare.isEmpty })
         #expect(steps.count == 16)
         #expect(steps.first == "1/16 getattr, depth 1, round 1/2: ours")
         #expect(steps.last == "16/16 statfs, depth 2, round 2/2: ours")
+    }
+
+    @Test func aNumberOfOperationsEndsAMeasurement() throws {
+        let backend = try ScriptedBackend()
+        let session = try BenchSession(socketPath: backend.socketPath, SessionOptions())
+        let plan = Plan(
+            scripts: Catalogue.select(["getattr"]).scripts, depths: [1], rounds: 2, seconds: 3600,
+            operations: 5)
+        let parent = try TemporaryDirectory(prefix: "plan-test.")
+        let results = try plan.run(
+            [("ours", session)], bare: nil
+        ) { _, _, _ in }
+        #expect(results[0].daemons[0].rounds.map(\.operations) == [5, 5])
+        // The bare calls of each round come last, and as long as the plan says.
+        let quick = Plan(scripts: plan.scripts, depths: [1], rounds: 2, seconds: 0, operations: 5)
+        let both = try quick.run([("ours", session)], bare: BareCalls(in: parent.path)) { _, _, _ in }
+        #expect(both[0].bare.count == 2 && both[0].daemons[0].rounds.count == 2)
     }
 
     @Test func aFailureNamesItsDaemon() throws {

@@ -58,6 +58,10 @@ import Testing
                         [measurement(10, cpu: nil), measurement(10, cpu: nil), measurement(10, cpu: nil)]),
                 ]),
         ]
+        // 2.49 µs: half of what the most frugal peer uses; 80, 40 and 20 thousand of 160.
+        report.tests[0].bare = Array(
+            repeating: BareMeasurement(operations: 40_000, seconds: 0.5, processorTimePerOperation: 2_490),
+            count: 3)
         return report
     }
 
@@ -68,6 +72,9 @@ import Testing
         #expect(comparison.tests[0].processorRatio == 2)
         #expect(comparison.tests[1].ratio == 0.5)
         #expect(comparison.tests[1].processorRatio == nil)
+        // 40,000 operations in two seconds by 80,000 a second.
+        #expect(comparison.tests[0].bareProcessorRatio == 0.5 && comparison.tests[0].ratioToBare == 0.25)
+        #expect(comparison.tests[1].bareProcessorRatio == nil && comparison.tests[1].ratioToBare == nil)
         #expect(comparison.geometricMeanRatio == 1)
         #expect(comparison.geometricMeanProcessorRatio == 2)
         // Without peers there is nothing to compare with.
@@ -83,6 +90,7 @@ import Testing
                 open       1  ours    20000  25.0 µs  1.25 ms  9.96 µs        2.00x      2.00x
                               rust     5000  25.0 µs  1.25 ms  9.96 µs
                               c       10000  25.0 µs  1.25 ms  4.98 µs
+                              bare    80000        -        -  2.49 µs                   0.50x
                 xattr     16  ours     2.50  25.0 µs  1.25 ms  9.96 µs        0.50x          -
                               rust        -        -        -        -
                               c        5.00  25.0 µs  1.25 ms        -
@@ -118,10 +126,10 @@ import Testing
                 * rust: says no version, 1 request queue
                 * c: 7.2, 1 request queue
 
-                | test | depth | ours ops/s | rust ops/s | c ops/s | ratio | ours CPU/op | rust CPU/op | c CPU/op | ratio |
-                |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
-                | open | 1 | 20000 | 5000 | 10000 | 2.00x | 9.96 µs | 9.96 µs | 4.98 µs | 2.00x |
-                | xattr | 16 | 2.50 | - | 5.00 | 0.50x | 9.96 µs | - | - | - |
+                | test | depth | ours ops/s | rust ops/s | c ops/s | ratio | ours CPU/op | rust CPU/op | c CPU/op | ratio | bare CPU/op | bare ratio | ours by bare ops/s |
+                |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+                | open | 1 | 20000 | 5000 | 10000 | 2.00x | 9.96 µs | 9.96 µs | 4.98 µs | 2.00x | 2.49 µs | 0.50x | 0.25x |
+                | xattr | 16 | 2.50 | - | 5.00 | 0.50x | 9.96 µs | - | - | - | - | - | - |
 
                 Geometric mean by the best peer: **1.00x** in ops/s, **2.00x** in CPU/op
 
@@ -162,7 +170,7 @@ import Testing
                 """
                 + jsonRow(
                     "open", 1, "ours", 20_000, cpu: "9.960", ops: 140_000, "2.000", "2.000", "null",
-                    [40_000, 20_000, 10_000], last: false)
+                    [40_000, 20_000, 10_000], bare: ("2.490", "0.500", "0.250"), last: false)
                 + jsonRow(
                     "open", 1, "rust", 5_000, cpu: "9.960", ops: 30_000, "null", "null", "null",
                     [5_000, 5_000, 5_000], last: false)
@@ -188,7 +196,8 @@ import Testing
 
     private func jsonRow(
         _ test: String, _ depth: Int, _ daemon: String, _ rate: Double?, cpu: String, ops: Int,
-        _ ratio: String, _ processorRatio: String, _ missing: String, _ rounds: [Double], last: Bool
+        _ ratio: String, _ processorRatio: String, _ missing: String, _ rounds: [Double],
+        bare: (cpu: String, ratio: String, ops: String) = ("null", "null", "null"), last: Bool
     ) -> String {
         let isThere = rate != nil
         return """
@@ -204,6 +213,9 @@ import Testing
                   "ops": \(ops),
                   "ops_ratio_to_best_peer": \(ratio),
                   "cpu_ratio_to_best_peer": \(processorRatio),
+                  "bare_cpu_us_per_op": \(bare.cpu),
+                  "bare_cpu_ratio_to_best_peer": \(bare.ratio),
+                  "ops_ratio_to_bare": \(bare.ops),
                   "missing": \(missing),
                   "ops_per_second_rounds": [\(rounds.map { fixed($0, 3) }.joined(separator: ", "))]
                 }\(last ? "" : ",")

@@ -37,7 +37,8 @@ package final class Comparison {
             machine: MachineFacts(directory: directory), seconds: plan.seconds, rounds: plan.rounds,
             daemons: contestants.map(\.facts))
         do throws(PlanFailure) {
-            report.tests = try plan.run(contestants.map { ($0.name, $0.session) }, progress: progress)
+            report.tests = try plan.run(
+                contestants.map { ($0.name, $0.session) }, bare: BareCalls(in: directory), progress: progress)
         } catch {
             throw contestants[error.daemon].explain(error.failure)
         }

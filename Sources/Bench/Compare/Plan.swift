@@ -6,12 +6,15 @@ package struct Plan: Sendable {
     package var depths: [Int]
     package var rounds: Int
     package var seconds: Double
+    /// Ends a measurement in place of `seconds`: so many operations after the first.
+    package var operations: Int?
 
-    package init(scripts: [Script], depths: [Int], rounds: Int, seconds: Double) {
+    package init(scripts: [Script], depths: [Int], rounds: Int, seconds: Double, operations: Int? = nil) {
         self.scripts = scripts
         self.depths = depths
         self.rounds = rounds
         self.seconds = seconds
+        self.operations = operations
     }
 
     /// One measurement of the plan.
@@ -40,9 +43,11 @@ package struct Plan: Sendable {
     ///
     /// - Parameters:
     ///   - sessions: the daemons; in a comparison ours is the first.
+    ///   - bare: makes the tests' system calls without a daemon, a quarter as long at the end of each round.
     ///   - progress: is told what comes next, and which of how many measurements that is.
     package func run(
-        _ sessions: [(name: String, session: BenchSession)], progress: (String, Int, Int) -> Void
+        _ sessions: [(name: String, session: BenchSession)], bare: BareCalls? = nil,
+        progress: (String, Int, Int) -> Void
     ) throws(PlanFailure) -> [TestResult] {
         var results = scripts.flatMap { script in
             depths.map { depth in
@@ -58,10 +63,20 @@ package struct Plan: Sendable {
             progress(
                 "\(script.name), depth \(turn.depth), round \(turn.round + 1)/\(rounds): \(name)", number + 1,
                 turns.count)
+            defer {
+                if (number + 1) % sessions.count == 0,
+                    let result = try? bare?.measure(script, depth: turn.depth, seconds: seconds / 4)
+                {
+                    results[place].bare.append(result)
+                }
+            }
             if results[place].daemons[turn.daemon].missing != nil { continue }
             do throws(BenchFailure) {
+                let window =
+                    operations.map { WindowOptions(warmUp: 0, duration: 0, minimumOperations: $0) }
+                    ?? WindowOptions(seconds: seconds, depth: turn.depth)
                 let measurement = try sessions[turn.daemon].session.measure(
-                    script, depth: turn.depth, WindowOptions(seconds: seconds, depth: turn.depth))
+                    script, depth: turn.depth, window)
                 results[place].daemons[turn.daemon].rounds.append(measurement)
             } catch {
                 guard case .unsupported(let what) = error else {

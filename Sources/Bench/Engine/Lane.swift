@@ -40,9 +40,7 @@ final class Lane {
     var began: Int64 = 0
     var unique: UInt64 = 0
 
-    /// For `Place.next` and `Place.random`.
-    private var offset: UInt64 = 0
-    private var random: UInt64 = 0
+    private var position: FilePosition
 
     /// The nodeids that the current listing has given, and where it goes on.
     var listed: [UInt64] = []
@@ -52,6 +50,7 @@ final class Lane {
     init(index: Int, memory: LaneMemory) {
         self.index = index
         self.memory = memory
+        position = FilePosition(lane: index)
         name = Array("lane\(index)".utf8)
     }
 
@@ -59,28 +58,14 @@ final class Lane {
     func reset(_ knowledge: Knowledge, script: Script) {
         self.knowledge = knowledge
         step = 0
-        offset = UInt64(index) * (5 << 20) % Script.fileByteCount
-        random = 0x9e37_79b9_7f4a_7c15 &* UInt64(index + 1)
+        position = FilePosition(lane: index)
         listed.removeAll(keepingCapacity: true)
         listed.reserveCapacity(script.listedEntryCount)
         listingOffset = 0
     }
 
     /// The byte at which a READ or WRITE of `size` bytes begins.
-    func position(_ place: Place, size: UInt32) -> UInt64 {
-        switch place {
-        case .at(let offset): return offset
-        case .random:
-            // xorshift64 (Marsaglia); the same sequence in every run.
-            random ^= random << 13
-            random ^= random >> 7
-            random ^= random << 17
-            return random % (Script.fileByteCount / UInt64(size)) * UInt64(size)
-        case .next:
-            defer { offset = (offset + UInt64(size)) % Script.fileByteCount }
-            return offset
-        }
-    }
+    func position(_ place: Place, size: UInt32) -> UInt64 { position.next(place, size: size) }
 
     /// Takes the entries of a READDIRPLUS reply.
     ///

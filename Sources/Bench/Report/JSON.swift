@@ -107,6 +107,9 @@ extension Report {
                 ("ops", .integer(result.rounds.reduce(0) { $0 + $1.operations })),
                 ("ops_ratio_to_best_peer", isOurs ? .optional(test.ratio) : .null),
                 ("cpu_ratio_to_best_peer", isOurs ? .optional(test.processorRatio) : .null),
+                ("bare_cpu_us_per_op", isOurs ? .optional(test.bareProcessorTime.map { $0 / 1e3 }) : .null),
+                ("bare_cpu_ratio_to_best_peer", isOurs ? .optional(test.bareProcessorRatio) : .null),
+                ("ops_ratio_to_bare", isOurs ? .optional(test.ratioToBare) : .null),
                 ("missing", .optional(result.missing)),
                 ("ops_per_second_rounds", .array(result.rounds.map { .number($0.operationsPerSecond) })),
             ])

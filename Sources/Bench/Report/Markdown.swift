@@ -31,7 +31,8 @@ extension Report {
     private var headings: [String] {
         let names = daemons.map(\.name)
         return ["test", "depth"] + names.map { "\($0) ops/s" } + (compares ? ["ratio"] : [])
-            + names.map { "\($0) CPU/op" } + (compares ? ["ratio"] : [])
+            + names.map { "\($0) CPU/op" }
+            + (compares ? ["ratio", "bare CPU/op", "bare ratio", "ours by bare ops/s"] : [])
     }
 
     private func cells(_ test: TestResult) -> [String] {
@@ -39,6 +40,10 @@ extension Report {
             + test.daemons.map { cell($0.operationsPerSecond, significant) }
             + (compares ? [cell(test.ratio, times)] : [])
             + test.daemons.map { cell($0.processorTime, duration) }
-            + (compares ? [cell(test.processorRatio, times)] : [])
+            + (compares
+                ? [
+                    cell(test.processorRatio, times), cell(test.bareProcessorTime, duration),
+                    cell(test.bareProcessorRatio, times), cell(test.ratioToBare, times),
+                ] : [])
     }
 }

@@ -27,6 +27,8 @@ package struct TestResult: Sendable {
     package let depth: Int
     /// In a comparison ours is the first.
     package var daemons: [DaemonResult]
+    /// The test's system calls alone, round by round; none where the file system refuses one of them.
+    package var bare: [BareMeasurement] = []
 
     package init(test: String, depth: Int, daemons: [DaemonResult]) {
         self.test = test
@@ -44,18 +46,43 @@ package struct TestResult: Sendable {
         ratio(of: { $0.processorTimePerOperation }) { $0.min() }
     }
 
+    package var bareOperationsPerSecond: Double? { median(bare.map(\.operationsPerSecond)) }
+    /// In nanoseconds.
+    package var bareProcessorTime: Double? { median(bare.map(\.processorTimePerOperation)) }
+
+    /// The processor time of the bare calls by that of the most frugal peer of the same round: below this no daemon's
+    /// `processorRatio` can fall.
+    package var bareProcessorRatio: Double? {
+        median(
+            bare.indices.compactMap { round in
+                peers(in: round) { $0.processorTimePerOperation }.min().flatMap {
+                    $0 > 0 ? bare[round].processorTimePerOperation / $0 : nil
+                }
+            })
+    }
+
+    /// Our operations per second by those of the bare calls in the same round.
+    package var ratioToBare: Double? {
+        guard let ours = daemons.first else { return nil }
+        return median(
+            zip(ours.rounds, bare).map { $0.operationsPerSecond / $1.operationsPerSecond })
+    }
+
+    private func peers(in round: Int, _ value: (Measurement) -> Double?) -> [Double] {
+        daemons.dropFirst().compactMap { peer in
+            peer.rounds.indices.contains(round) ? value(peer.rounds[round]) : nil
+        }
+    }
+
     private func ratio(
         of value: (Measurement) -> Double?, best: ([Double]) -> Double?
     ) -> Double? {
         guard let ours = daemons.first else { return nil }
         return median(
             ours.rounds.indices.compactMap { round in
-                let peers = daemons.dropFirst().compactMap { peer in
-                    peer.rounds.indices.contains(round) ? value(peer.rounds[round]) : nil
-                }
-                guard let mine = value(ours.rounds[round]), let theirs = best(peers), theirs > 0 else {
-                    return nil
-                }
+                guard let mine = value(ours.rounds[round]), let theirs = best(peers(in: round, value)),
+                    theirs > 0
+                else { return nil }
                 return mine / theirs
             })
     }

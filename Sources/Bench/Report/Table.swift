@@ -47,6 +47,12 @@ extension Report {
                 }
                 table.add(row)
             }
+            if !test.bare.isEmpty {
+                table.add([
+                    "", "", "bare", cell(test.bareOperationsPerSecond, significant), "-", "-",
+                    cell(test.bareProcessorTime, duration), "", cell(test.bareProcessorRatio, times),
+                ])
+            }
         }
         var lines = [table.text]
         if let ratio = geometricMeanRatio {
