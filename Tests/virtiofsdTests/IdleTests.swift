@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import Frontend
+import FuseWire
+import Glibc
+import HostOS
+import Testing
+
+/// What a daemon uses while its guest wants nothing. Processor time, which says nothing about how fast this machine is.
+@Suite struct IdleTests {
+    /// A thousandth of the time that passes.
+    private static let allowed = 1e-3
+
+    private func processorNanoseconds(of process: pid_t) throws -> Int64 {
+        var clock = clockid_t()
+        var time = timespec()
+        #expect(clock_getcpuclockid(process, &clock) == 0)
+        guard clock_gettime(clock, &time) == 0 else { throw Errno(rawValue: errno) }
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    /// What it used during two seconds, as a share of the time that passed.
+    private func usage(of daemon: DaemonProcess, listening: pid_t) throws -> Double {
+        let (began, before) = (monotonicNanoseconds(), try processorNanoseconds(of: listening))
+        #expect(daemon.child.wait(milliseconds: 2000) == nil)
+        let used = try processorNanoseconds(of: listening) - before
+        return Double(used) / Double(monotonicNanoseconds() - began)
+    }
+
+    @Test(arguments: ["auto", "200"]) func anIdleGuestCostsNothing(poll: String) throws {
+        let daemon = try DaemonProcess(["--num-request-queues=4", "--poll-us=\(poll)", "--log-level=debug"])
+        var options = FrontendOptions()
+        options.requestQueues = 4
+        let frontend = try DeviceFrontend(connectingTo: daemon.socket, options: options)
+        let process = peer(of: frontend)
+        let guest = FuseClient(frontend)
+        _ = try guest.initialize()
+        #expect(try usage(of: daemon, listening: process) <= Self.allowed)
+        // Requests that follow each other closely, so that watching the ring pays.
+        let before = try processorNanoseconds(of: process)
+        for _ in 0..<3000 { _ = try guest.getattr(.root) }
+        let burst = try processorNanoseconds(of: process) - before
+        #expect(burst > 3000 * 1000, "the burst is seen: a request takes more than a microsecond")
+        #expect(try usage(of: daemon, listening: process) <= Self.allowed)
+        daemon.child.signal(SIGTERM)
+        try daemon.waitForLine("watched the ring")
+    }
+
+    /// The daemon itself: our child is its guard.
+    private func peer(of frontend: DeviceFrontend) -> pid_t {
+        var credentials = ucred()
+        var size = socklen_t(MemoryLayout<ucred>.size)
+        let socket = frontend.session.connection.descriptor.rawValue
+        #expect(getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
+        return credentials.pid
+    }
+}
