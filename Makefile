@@ -7,10 +7,10 @@ RELEASE := .build/release
 # PIE comes by itself; `now` resolves all symbols at the start. lld, as gold sometimes dies with an internal error.
 RELEASE_FLAGS := -c release --static-swift-stdlib -Xlinker -z -Xlinker now -Xswiftc -use-ld=lld
 
-.PHONY: help setup build demo shell test bench lab lint format clean install
+.PHONY: help setup build demo shell test bench instructions lab lint format clean install
 
 help: ## list these words (default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what building, the demo and the tests need, or say what is missing
 	@scripts/setup test
@@ -42,6 +42,11 @@ bench: ## time our daemon and its peers side by side into docs/benchmarks.md, wi
 	@scripts/lab
 	@$(MAKE) --no-print-directory build
 	@scripts/bench $(BENCH)
+
+instructions: ## count the instructions that our daemon executes for an operation
+	@scripts/setup instructions
+	@$(MAKE) --no-print-directory build
+	@scripts/count-instructions
 
 lab: ## fetch QEMU 11.1, kernel 7.3 and the Rust virtiofsd to test against
 	@scripts/lab
