@@ -14,8 +14,8 @@ import Virtqueue
     // SAFETY: @unchecked because one thread has it at a time: the worker that makes it, then one thread of the pool.
     private let message: [UInt8]
     private let totalByteCount: Int
-    private var data: IOVectorList
-    private var room: IOVectorList
+    private let data: IOVectorList
+    private let room: IOVectorList
     private let memory: GuestMemory
     private let ring: Int
     private let head: UInt16
@@ -79,7 +79,7 @@ import Virtqueue
 
 extension IOVectorList {
     /// A list of its own with the same pieces, which must stay mapped.
-    init(copying vectors: IOVectors) {
+    convenience init(copying vectors: IOVectors) {
         self.init(capacity: max(1, vectors.count))
         for index in 0..<vectors.count {
             // SAFETY: index is below the count, and every entry of a window has an address.

@@ -83,7 +83,7 @@ package enum MemoryFault: Error {
     /// The pieces stay valid as long as this snapshot lives. After an error, `list` may hold some of the pieces.
     /// - Complexity: O(log regions), no allocation.
     package func append(
-        _ address: GuestAddress, byteCount: Int, to list: inout IOVectorList
+        _ address: GuestAddress, byteCount: Int, to list: IOVectorList
     ) throws(MemoryFault) {
         try unsafe forEachPiece(of: address, byteCount: byteCount) { piece, _, length throws(MemoryFault) in
             guard unsafe list.append(piece, byteCount: length) else { throw .tooManyVectors }

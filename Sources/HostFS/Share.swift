@@ -74,6 +74,13 @@ package final class Share: FileSystemShare {
         try makeWorker(mayWait: mayWait)
     }
 
+    /// Whether the kernel has fchmodat2(2), which takes any descriptor; without, a path through /proc leads there.
+    var changesModeByDescriptor: Bool {
+        get { modeByDescriptor.load(ordering: .relaxed) }
+        set { modeByDescriptor.store(newValue, ordering: .relaxed) }
+    }
+    private let modeByDescriptor = Atomic<Bool>(true)
+
     /// The FUSE_INIT flags in force.
     var negotiated: UInt64 {
         get { unsafe vfs_load_relaxed64(flagsAddress) }

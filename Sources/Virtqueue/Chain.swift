@@ -14,8 +14,8 @@ package final class Chain {
     /// The chain's first descriptor: what goes into the used ring.
     package private(set) var head: UInt16 = 0
 
-    private var readable: IOVectorList
-    private var writable: IOVectorList
+    private let readable: IOVectorList
+    private let writable: IOVectorList
     private var memory: GuestMemory?
 
     /// - Parameter capacity: the most pieces of memory in each direction.
@@ -72,9 +72,9 @@ package final class Chain {
         guard descriptor.isWritable || writable.byteCount == 0 else { throw .readableAfterWritable }
         do throws(MemoryFault) {
             if descriptor.isWritable {
-                try memory.append(descriptor.address, byteCount: length, to: &writable)
+                try memory.append(descriptor.address, byteCount: length, to: writable)
             } else {
-                try memory.append(descriptor.address, byteCount: length, to: &readable)
+                try memory.append(descriptor.address, byteCount: length, to: readable)
             }
         } catch {
             switch error {

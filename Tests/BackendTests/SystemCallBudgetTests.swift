@@ -176,7 +176,7 @@ import Testing
         let file = try guest.lookup(.root, "file".utf8).node
         _ = try guest.getattr(file)
         try bench.expect(["statx"], "GETATTR") { _ = try guest.getattr(file) }
-        try bench.expect(["fchmodat", "statx"], "SETATTR of the mode") {
+        try bench.expect(["fchmodat2", "statx"], "SETATTR of the mode") {
             _ = try guest.chmod(file, mode: 0o600)
         }
         try bench.expect(["fchownat", "statx"], "SETATTR of the owner") {

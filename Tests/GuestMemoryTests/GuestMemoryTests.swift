@@ -8,9 +8,9 @@ import Testing
 
 @Suite struct GuestMemoryTests {
     private func place(_ memory: GuestMemory, _ address: UInt64, _ count: Int) -> Result<[Int], MemoryFault> {
-        var list = IOVectorList(capacity: 8)
+        let list = IOVectorList(capacity: 8)
         do throws(MemoryFault) {
-            try memory.append(GuestAddress(address), byteCount: count, to: &list)
+            try memory.append(GuestAddress(address), byteCount: count, to: list)
         } catch { return .failure(error) }
         return .success(lengths(of: list.window(from: 0, atMost: .max)))
     }
@@ -101,9 +101,9 @@ import Testing
             makeRegion(at: 0x1000, byteCount: 0x1000, offset: 0x800),
             makeRegion(at: 0x2000, byteCount: 0x1000, offset: 0x400),
         ])
-        var list = IOVectorList(capacity: 1)
+        let list = IOVectorList(capacity: 1)
         #expect(throws: MemoryFault.tooManyVectors) {
-            try memory.append(GuestAddress(0x1ff0), byteCount: 0x20, to: &list)
+            try memory.append(GuestAddress(0x1ff0), byteCount: 0x20, to: list)
         }
     }
 

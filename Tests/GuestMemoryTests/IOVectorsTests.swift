@@ -7,7 +7,7 @@ import Testing
 @Suite struct IOVectorsTests {
     /// An `IOVectorList` in a shape that #expect can hold.
     private final class List {
-        private var list: IOVectorList
+        private let list: IOVectorList
         init(capacity: Int) { list = IOVectorList(capacity: capacity) }
         var count: Int { list.count }
         var byteCount: Int { list.byteCount }

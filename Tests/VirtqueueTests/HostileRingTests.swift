@@ -54,8 +54,8 @@ import Virtqueue
         let region = try makeRegion(at: 0, byteCount: Self.memoryEnd)
         let memory = try GuestMemory(regions: [region])
         let layout = try RingLayout(size: Self.size, contiguousAt: GuestAddress(0), memory: memory)
-        var whole = IOVectorList(capacity: 1)
-        try memory.append(GuestAddress(0), byteCount: Int(Self.memoryEnd), to: &whole)
+        let whole = IOVectorList(capacity: 1)
+        try memory.append(GuestAddress(0), byteCount: Int(Self.memoryEnd), to: whole)
         let piece = whole.window(from: 0, atMost: .max).base![0]
         let inside =
             UInt(bitPattern: piece.iov_base)...UInt(bitPattern: piece.iov_base) + UInt(Self.memoryEnd)

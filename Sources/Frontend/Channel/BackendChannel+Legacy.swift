@@ -98,7 +98,7 @@ extension BackendChannel {
         let reads = step.flags == LegacyMapEntry.readFlag
         pieces.removeAll()
         do throws(MemoryFault) {
-            try memory.append(GuestAddress(step.windowOffset), byteCount: length, to: &pieces)
+            try memory.append(GuestAddress(step.windowOffset), byteCount: length, to: pieces)
         } catch {
             throw .EFAULT
         }

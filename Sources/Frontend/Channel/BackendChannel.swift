@@ -15,7 +15,7 @@ package final class BackendChannel {
     /// Whether the windows are those of GET_SHMEM_CONFIG; otherwise window 0 is the legacy cache.
     private let isStandard: Bool
     /// Guest memory that a legacy back-end reads or writes through us.
-    var pieces = IOVectorList(capacity: 1024)
+    let pieces = IOVectorList(capacity: 1024)
 
     /// What became of a request.
     package enum Outcome: Equatable, Sendable {

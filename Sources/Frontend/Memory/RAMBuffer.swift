@@ -21,9 +21,9 @@ import Virtqueue
         self.address = address
         self.byteCount = byteCount
         self.memory = memory
-        var list = IOVectorList(capacity: 1)
+        let list = IOVectorList(capacity: 1)
         do throws(MemoryFault) {
-            try memory.append(address, byteCount: byteCount, to: &list)
+            try memory.append(address, byteCount: byteCount, to: list)
         } catch {
             throw .EFAULT
         }

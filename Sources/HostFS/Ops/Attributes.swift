@@ -70,13 +70,25 @@ extension HostFS {
 
         if valid & (SetAttrValid.uid | SetAttrValid.gid) != 0 { try changeOwner(number, arguments) }
         if valid & SetAttrValid.mode != 0 {
-            _ = try systemCall {
-                unsafe fchmodat(AT_FDCWD, processName(of: number), arguments.mode & 0o7777, 0)
-            }
+            try changeMode(number, arguments.mode & 0o7777)
         }
         if valid & SetAttrValid.size != 0 { try changeSize(nodeID, handle, arguments) }
         if valid & (SetAttrValid.atime | SetAttrValid.mtime) != 0 { try changeTimes(number, arguments) }
         return makeAttributes(nodeID, try FileStatus(of: number))
+    }
+
+    private func changeMode(_ number: Int32, _ mode: UInt32) throws(Errno) {
+        if share.changesModeByDescriptor {
+            do throws(Errno) {
+                _ = try systemCall { unsafe vfs_fchmodat2(number, "", mode, AT_EMPTY_PATH) }
+                return
+            } catch {
+                // Before Linux 6.6.
+                guard error == .ENOSYS else { throw error }
+                share.changesModeByDescriptor = false
+            }
+        }
+        _ = try systemCall { unsafe fchmodat(AT_FDCWD, processName(of: number), mode, 0) }
     }
 
     private func changeOwner(_ number: Int32, _ arguments: SetAttrIn) throws(Errno) {
