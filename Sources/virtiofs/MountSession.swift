@@ -55,9 +55,7 @@ struct MountSession {
         return try DaemonProcess(daemon)
     }
 
-    /// One, because over one queue a file's requests keep their order. Linux drops cached pages whose WRITE is still on its way
-    /// when the file has changed otherwise; a READ of such a page that overtakes the WRITE on another queue brings back old
-    /// bytes, which then stay in the cache (`conformance fsx --shared` finds them).
+    /// Several are of use only for several files at a time.
     private var queues: Int { options.queues ?? 1 }
 
     private func mount(_ daemon: DaemonProcess?) throws(StartupError) -> Mount {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import GuestMemory
 
-/// How the guest memory of a mount is divided: buffers of one size, of which the first holds the FORGETs, then for each lane
-/// one that holds its slots and some that are its pool.
+/// How the guest memory of a mount is divided: buffers of one size, of which the first holds the FORGETs, then one for each lane
+/// holds its slots, and the others are the pool.
 struct BridgeMemory {
     /// The most data that one request or reply carries: 256 pages, which is what Linux allows unless told otherwise.
     static let dataByteCount = 1 << 20
@@ -12,18 +12,15 @@ struct BridgeMemory {
     let lanes: Int
     let threads: Int
 
-    /// Buffers of one lane: two for each thread to read with, and some that are under way.
-    private var poolCount: Int { 2 * ((threads + lanes - 1) / lanes) + 24 }
+    /// Two buffers for each thread to read with, and some that are under way on each lane.
+    private var poolCount: Int { 2 * threads + 24 * lanes }
 
-    var bufferCount: Int { 1 + lanes * (1 + poolCount) }
+    var bufferCount: Int { 1 + lanes + poolCount }
 
     /// Where FORGETs lie.
     func forgets(_ buffers: [RAMBuffer]) -> RAMBuffer { buffers[0] }
 
-    func slots(ofLane lane: Int, _ buffers: [RAMBuffer]) -> RAMBuffer { buffers[1 + lane * (1 + poolCount)] }
+    func slots(ofLane lane: Int, _ buffers: [RAMBuffer]) -> RAMBuffer { buffers[1 + lane] }
 
-    func pool(ofLane lane: Int, _ buffers: [RAMBuffer]) -> [RAMBuffer] {
-        let first = 2 + lane * (1 + poolCount)
-        return Array(buffers[first..<(first + poolCount)])
-    }
+    func pool(_ buffers: [RAMBuffer]) -> BufferPool { BufferPool(Array(buffers[(1 + lanes)...])) }
 }

@@ -8,8 +8,8 @@ import HostOS
 import Virtqueue
 
 extension BridgeWorker {
-    /// Answers the caller of a request that the device has finished, and gives its memory back.
-    func finish(_ completion: Completion) {
+    /// Answers the caller of a request that the device has finished on `lane`, and gives its memory back.
+    func finish(_ completion: Completion, on lane: Lane) {
         let slot = Int(completion.token)
         let request = lane.request(in: slot)
         defer { lane.release(slot) }
@@ -20,7 +20,7 @@ extension BridgeWorker {
             header: header, written: completion.written, unique: request.unique, shape: request.shape)
         switch verdict {
         case .failure(let error): answer(request.channel, request.unique, error: error)
-        case .success(let count): answer(request, in: slot, bodyByteCount: count)
+        case .success(let count): answer(request, in: slot, of: lane, bodyByteCount: count)
         case .broken:
             BridgeLog.noteBrokenReply()
             answer(request.channel, request.unique, error: -Errno.EIO.rawValue)
@@ -33,7 +33,7 @@ extension BridgeWorker {
         _ = try? send(to: channel, vectorCount: 1)
     }
 
-    private func answer(_ request: LaneRequest, in slot: Int, bodyByteCount count: Int) {
+    private func answer(_ request: LaneRequest, in slot: Int, of lane: Lane, bodyByteCount count: Int) {
         let header = MemoryLayout<OutHeader>.size
         do throws(Errno) {
             switch request.shape {
@@ -50,7 +50,7 @@ extension BridgeWorker {
                 beginReply(request.unique, bodyByteCount: count, error: 0)
                 unsafe vectors[1] =
                     request.replyBuffer >= 0
-                    ? lane.buffer(request.replyBuffer).vector(at: 0, byteCount: count)
+                    ? pool[request.replyBuffer].vector(at: 0, byteCount: count)
                     : lane.replyBody(of: slot, byteCount: count)
                 try send(to: request.channel, vectorCount: count > 0 ? 2 : 1)
             case .none, .refused: break

@@ -20,12 +20,12 @@ enum WorkerEnd: Equatable, Sendable {
 }
 
 /// One thread of a mount: reads requests from its channel, gives them to the device, and answers what the device has
-/// finished, its own and what other threads of the same lane have submitted. Nothing is allocated for a request.
+/// finished on its own lane, whoever has submitted it. Nothing is allocated for a request.
 @safe final class BridgeWorker {
-    let lane: Lane
+    /// Whose completions it collects.
+    private let lane: Lane
     let channel: Int32
-    private let forgets: ForgetQueue
-    private let interrupts: Interrupts
+    private let parts: BridgeParts
     /// What wakes it: the channel, the lane's interrupt, the end. And the same without the channel.
     private let everything: EventSet
     private let withoutChannel: EventSet
@@ -44,18 +44,15 @@ enum WorkerEnd: Equatable, Sendable {
         static let stop: UInt64 = 2
     }
 
-    init(
-        lane: Lane, channel: Int32, forgets: ForgetQueue, interrupts: Interrupts, stop: EventFD
-    ) throws(Errno) {
+    init(_ parts: BridgeParts, lane: Lane, channel: Int32) throws(Errno) {
+        self.parts = parts
         self.lane = lane
         self.channel = channel
-        self.forgets = forgets
-        self.interrupts = interrupts
         everything = try EventSet()
         withoutChannel = try EventSet()
         // One thread for each request: the kernel wakes one of those that wait exclusively.
         try everything.add(channel, bit: Event.channel, exclusive: true)
-        let (call, end) = (lane.queue.callDescriptor, stop.descriptor.rawValue)
+        let (call, end) = (lane.queue.callDescriptor, parts.stop.descriptor.rawValue)
         try everything.add(call, bit: Event.call, exclusive: true, changesOnly: true)
         try everything.add(end, bit: Event.stop)
         try withoutChannel.add(call, bit: Event.call, exclusive: true, changesOnly: true)
@@ -77,13 +74,11 @@ enum WorkerEnd: Equatable, Sendable {
         var isReadable = true
         do throws(Errno) {
             while true {
-                try collect()
-                let mayRead = lane.provide(&hand)
+                try collect(lane)
+                let mayRead = pool.provide(&hand)
                 if isReadable && mayRead {
-                    switch try readRequest() {
-                    case .some(let end): return end
-                    case .none: break
-                    }
+                    let end = try parts.turn.withLock { () throws(Errno) in try readRequest() }
+                    if let end { return end }
                 }
                 if lane.queue.armInterrupts() { continue }
                 let ready =
@@ -97,14 +92,16 @@ enum WorkerEnd: Equatable, Sendable {
         }
     }
 
-    /// Answers everything that the device has finished.
-    private func collect() throws(Errno) {
+    var pool: BufferPool { parts.pool }
+
+    /// Answers everything that the device has finished on `lane`.
+    private func collect(_ lane: Lane) throws(Errno) {
         var completions = InlineArray<16, Completion>(repeating: Completion())
         var count: Int
         repeat {
             var span = completions.mutableSpan
             count = try lane.queue.collect(into: &span)
-            for index in 0..<count { finish(completions[index]) }
+            for index in 0..<count { finish(completions[index], on: lane) }
         } while count == completions.count
     }
 
@@ -112,7 +109,7 @@ enum WorkerEnd: Equatable, Sendable {
 
     /// Reads one request, if there is one, and sends it on its way. Returns why the worker has to end, if so.
     private func readRequest() throws(Errno) -> WorkerEnd? {
-        let buffer = lane.buffer(hand.reading)
+        let buffer = pool[hand.reading]
         let count: Int
         do throws(Errno) {
             unsafe vectors[0] = iovec(iov_base: prefix.baseAddress, iov_len: prefix.count)
@@ -144,11 +141,11 @@ enum WorkerEnd: Equatable, Sendable {
         let arguments = unsafe UnsafeRawBufferPointer(rebasing: message[MemoryLayout<InHeader>.size...])
         let opcode = Opcode(rawValue: header.opcode)
         switch opcode {
-        case .forget: return try unsafe forgets.forget(message)
+        case .forget: return try unsafe parts.forgets.forget(message)
         case .batchForget: return try forgetBatch(header, byteCount: count, in: buffer)
         case .interrupt:
             guard arguments.count >= MemoryLayout<InterruptIn>.size else { return }
-            return interrupts.interrupt(unsafe arguments.loadUnaligned(as: InterruptIn.self).unique)
+            return parts.interrupts.interrupt(unsafe arguments.loadUnaligned(as: InterruptIn.self).unique)
         default: break
         }
         let shape = unsafe ReplyShape(
@@ -158,25 +155,24 @@ enum WorkerEnd: Equatable, Sendable {
         case .refused(let error): return answer(channel, header.unique, error: -error.rawValue)
         default: break
         }
-        if opcode == .setlkw && lane.isCrowded {
+        let target = parts.lane(of: header.nodeID)
+        if opcode == .setlkw && target.isCrowded {
             return answer(channel, header.unique, error: -Errno.ENOLCK.rawValue)
         }
-        unsafe submit(header.unique, shape, message, rest: count - start, in: buffer)
+        try unsafe submit(header.unique, shape, message, rest: count - start, in: buffer, to: target)
     }
 
     private func submit(
         _ unique: UInt64, _ shape: ReplyShape, _ start: UnsafeRawBufferPointer, rest: Int,
-        in buffer: RAMBuffer
-    ) {
+        in buffer: RAMBuffer, to lane: Lane
+    ) throws(Errno) {
         let isInline = start.count + rest <= SlotLayout.requestByteCount
         let header = MemoryLayout<OutHeader>.size
         let isShort = header + shape.room <= SlotLayout.replyByteCount
         let request = LaneRequest(
             channel: channel, unique: unique, shape: shape, requestBuffer: isInline ? -1 : hand.reading,
             replyBuffer: isShort ? -1 : hand.spare)
-        guard let slot = lane.take(for: request) else {
-            return answer(channel, unique, error: -Errno.EIO.rawValue)
-        }
+        guard let slot = try takeSlot(of: lane, for: request) else { return }
         unsafe lane.write(start, in: slot)
         if isInline && rest > 0 {
             let vector = unsafe buffer.vector(at: 0, byteCount: rest)
@@ -190,7 +186,7 @@ enum WorkerEnd: Equatable, Sendable {
         ]
         let writable: InlineArray<2, GuestBuffer> = [
             lane.replyPart(of: slot, byteCount: isShort ? header + shape.room : header),
-            lane.buffer(hand.spare).part(at: 0, byteCount: isShort ? 0 : shape.room),
+            pool[hand.spare].part(at: 0, byteCount: isShort ? 0 : shape.room),
         ]
         if !isInline { hand.reading = -1 }
         if !isShort { hand.spare = -1 }
@@ -198,10 +194,22 @@ enum WorkerEnd: Equatable, Sendable {
             try lane.submit(
                 slot, readable: readable.span.extracting(first: isInline ? 1 : 2),
                 writable: writable.span.extracting(first: isShort ? 1 : 2))
-            interrupts.submitted(unique, on: lane)
+            parts.interrupts.submitted(unique, on: lane)
         } catch {
             lane.release(slot)
             answer(channel, unique, error: -Errno.EIO.rawValue)
+        }
+    }
+
+    /// A slot of `target`, waiting for one where all are in use; nil when the mount ends.
+    private func takeSlot(of target: Lane, for request: LaneRequest) throws(Errno) -> Int? {
+        while true {
+            if let slot = target.take(for: request) { return slot }
+            // Whoever else collects waits for our turn to end.
+            for lane in parts.lanes { try collect(lane) }
+            if let slot = target.take(for: request) { return slot }
+            // The device's interrupt may go to another thread: look again now and then.
+            if withoutChannel.wait(timeoutMilliseconds: 10) & 1 << UInt32(Event.stop) != 0 { return nil }
         }
     }
 
@@ -209,7 +217,7 @@ enum WorkerEnd: Equatable, Sendable {
         let fixed = MemoryLayout<InHeader>.size + MemoryLayout<BatchForgetIn>.size
         guard count > fixed else { return }
         let inPrefix = unsafe prefix.count - fixed
-        try unsafe forgets.forgetBatch(header, entryByteCount: count - fixed) { offset, target in
+        try unsafe parts.forgets.forgetBatch(header, entryByteCount: count - fixed) { offset, target in
             // The first entries have come into the prefix, the others into the buffer.
             let first = max(0, min(target.count, inPrefix - offset))
             if first > 0 {

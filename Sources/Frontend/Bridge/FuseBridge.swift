@@ -5,8 +5,8 @@ import Synchronization
 
 /// The threads of a mount and their channels to the kernel.
 ///
-/// Thread t has a channel of its own and serves lane t modulo their number. The connection to the kernel lives as long as
-/// there is a channel: closing them all gives every blocked caller an error at once.
+/// Thread t has a channel of its own and collects what the device finishes on lane t modulo their number. The connection to the
+/// kernel lives as long as there is a channel: closing them all gives every blocked caller an error at once.
 final class FuseBridge: Sendable {
     let lanes: [Lane]
     /// Readable when a thread has ended by itself.
@@ -23,8 +23,8 @@ final class FuseBridge: Sendable {
 
     /// Takes over the first channel of a mount whose INIT has been answered; starts `memory.threads` threads.
     init(
-        device: consuming OwnedDescriptor, lanes: [Lane], forgets: ChainQueue, buffers: [RAMBuffer],
-        memory: BridgeMemory
+        device: consuming OwnedDescriptor, lanes: [Lane], pool: BufferPool, forgets: ChainQueue,
+        buffers: [RAMBuffer], memory: BridgeMemory
     ) throws(Errno) {
         self.lanes = lanes
         stop = try EventFD()
@@ -37,11 +37,13 @@ final class FuseBridge: Sendable {
         }
         let numbers = all.map { $0.descriptor.rawValue }
         channels = Mutex(all)
-        let queue = ForgetQueue(queue: forgets, arena: memory.forgets(buffers), stop: stop)
-        let interrupts = Interrupts(lanes: lanes)
+        let parts = BridgeParts(
+            lanes: lanes, pool: pool,
+            forgets: ForgetQueue(queue: forgets, arena: memory.forgets(buffers), stop: stop),
+            interrupts: Interrupts(lanes: lanes), stop: stop)
         do throws(Errno) {
             for (index, channel) in numbers.enumerated() {
-                let thread = try start(lanes[index % lanes.count], channel, queue, interrupts, index)
+                let thread = try start(parts, lanes[index % lanes.count], channel, index)
                 threads.withLock { $0.append(thread) }
             }
         } catch {
@@ -50,15 +52,13 @@ final class FuseBridge: Sendable {
         }
     }
 
-    private func start(
-        _ lane: Lane, _ channel: Int32, _ forgets: ForgetQueue, _ interrupts: Interrupts, _ index: Int
-    ) throws(Errno) -> Thread {
-        try Thread(name: "fuse.\(index)") { [stop, ended] in
+    private func start(_ parts: BridgeParts, _ lane: Lane, _ channel: Int32, _ index: Int) throws(Errno)
+        -> Thread
+    {
+        try Thread(name: "fuse.\(index)") { [ended] in
             let end: WorkerEnd
             do throws(Errno) {
-                end = try BridgeWorker(
-                    lane: lane, channel: channel, forgets: forgets, interrupts: interrupts, stop: stop
-                ).run()
+                end = try BridgeWorker(parts, lane: lane, channel: channel).run()
             } catch {
                 end = .failed(error)
             }

@@ -7,8 +7,7 @@ import HostOS
 import Synchronization
 import Virtqueue
 
-/// One request queue as a mount uses it: the ring, a slot of guest memory for each request that may be under way, and a
-/// pool of big buffers for the data of those that have some.
+/// One request queue as a mount uses it: the ring, and a slot of guest memory for each request that may be under way.
 ///
 /// A slot belongs to whoever took it until the request is submitted, then to the device, then to whoever collected it.
 @safe final class Lane: @unchecked Sendable {
@@ -17,7 +16,7 @@ import Virtqueue
     let queue: ChainQueue
     let slotCount: Int
     private let arena: RAMBuffer
-    private let pool: [RAMBuffer]
+    let pool: BufferPool
     private let state: Mutex<State>
     /// By slot: the unique of the request that is under way there, 0 for none; bit 0, which uniques do not have, is set
     /// once the device has it.
@@ -25,14 +24,13 @@ import Virtqueue
 
     private struct State {
         var free: [Int]
-        var freeBuffers: [Int]
         var requests: [LaneRequest]
     }
 
     /// - Parameters:
     ///   - arena: holds the slots.
-    ///   - pool: buffers of `BridgeMemory.dataByteCount` bytes.
-    init(queue: ChainQueue, arena: RAMBuffer, pool: [RAMBuffer]) {
+    ///   - pool: where the data of its requests lies.
+    init(queue: ChainQueue, arena: RAMBuffer, pool: BufferPool) {
         self.queue = queue
         self.arena = arena
         self.pool = pool
@@ -41,7 +39,7 @@ import Virtqueue
         slotCount = min(chains, arena.byteCount / SlotLayout.stride)
         state = Mutex(
             State(
-                free: (0..<slotCount).reversed(), freeBuffers: pool.indices.reversed(),
+                free: (0..<slotCount).reversed(),
                 requests: [LaneRequest](repeating: LaneRequest(), count: slotCount)))
         unsafe uniques = .allocate(capacity: slotCount)
         unsafe uniques.initialize(repeating: 0, count: slotCount)
@@ -54,24 +52,10 @@ import Virtqueue
     /// Slots that nobody uses. A lock that may be waited for ever must leave some to those who release it.
     var isCrowded: Bool { state.withLock { $0.free.count <= slotCount / 4 } }
 
-    /// Completes a reader's two buffers as far as there are any.
-    ///
-    /// - Returns: whether it may read: both are there and a slot is left, beside some for INTERRUPT.
-    func provide(_ hand: inout BufferHand) -> Bool {
-        if hand.isComplete { return state.withLock { $0.free.count > SlotLayout.reserve } }
-        return state.withLock { state in
-            if hand.reading < 0, let buffer = state.freeBuffers.popLast() { hand.reading = buffer }
-            if hand.spare < 0, let buffer = state.freeBuffers.popLast() { hand.spare = buffer }
-            return hand.isComplete && state.free.count > SlotLayout.reserve
-        }
-    }
-
-    func buffer(_ number: Int) -> RAMBuffer { pool[number] }
-
-    /// A slot for `request`; nil when there is none.
-    func take(for request: LaneRequest) -> Int? {
+    /// A slot for `request`; nil when there is none, or only those kept in reserve for INTERRUPT.
+    func take(for request: LaneRequest, reserve: Int = SlotLayout.reserve) -> Int? {
         let slot = state.withLock { state -> Int? in
-            guard let slot = state.free.popLast() else { return nil }
+            guard state.free.count > reserve, let slot = state.free.popLast() else { return nil }
             state.requests[slot] = request
             return slot
         }
@@ -87,12 +71,11 @@ import Virtqueue
 
     /// Gives back a slot and the buffers of its request.
     func release(_ slot: Int) {
-        state.withLock { state in
-            let request = state.requests[slot]
-            if request.requestBuffer >= 0 { state.freeBuffers.append(request.requestBuffer) }
-            if request.replyBuffer >= 0 { state.freeBuffers.append(request.replyBuffer) }
+        let request = state.withLock { state in
             state.free.append(slot)
+            return state.requests[slot]
         }
+        pool.giveBack(request)
     }
 
     /// Writes `bytes` into the request's place of a slot, from `offset` of it on.
@@ -157,7 +140,7 @@ import Virtqueue
 
     /// On this ring, so that it cannot overtake the request. Without a slot it is lost, and the caller waits on.
     func sendInterrupt(of unique: UInt64) {
-        guard let slot = take(for: LaneRequest()) else { return }
+        guard let slot = take(for: LaneRequest(), reserve: 0) else { return }
         var message = InterruptMessage()
         message.header.length = UInt32(MemoryLayout<InterruptMessage>.size)
         message.header.opcode = Opcode.interrupt.rawValue
@@ -186,13 +169,6 @@ struct LaneRequest: Sendable {
     var replyBuffer = -1
 }
 
-/// The two buffers that a reader holds before it reads a request: one to read into, and one in case the reply is long.
-struct BufferHand {
-    var reading = -1
-    var spare = -1
-    var isComplete: Bool { reading >= 0 && spare >= 0 }
-}
-
 private struct InterruptMessage: BitwiseCopyable {
     var header = InHeader()
     var body = InterruptIn()
@@ -209,6 +185,6 @@ enum SlotLayout {
     /// The most pieces of one chain: start and end of the request, header and body of the reply.
     static let descriptors = 4
     static let stride = 1408
-    /// Slots that no reader takes, for INTERRUPT.
+    /// Slots for INTERRUPT alone.
     static let reserve = 16
 }

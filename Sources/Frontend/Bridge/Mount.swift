@@ -80,10 +80,10 @@ package final class Mount {
         self.frontend = frontend
         watch = FrontendWatch(frontend)
         let buffers = frontend.buffers
+        let pool = memory.pool(buffers)
         let lanes = (0..<memory.lanes).map {
             Lane(
-                queue: frontend.queues[1 + $0].chains, arena: memory.slots(ofLane: $0, buffers),
-                pool: memory.pool(ofLane: $0, buffers))
+                queue: frontend.queues[1 + $0].chains, arena: memory.slots(ofLane: $0, buffers), pool: pool)
         }
         var mountOptions = FuseMount.Options(source: options.source)
         mountOptions.readOnly = options.readOnly
@@ -97,8 +97,8 @@ package final class Mount {
             try MountHandshake(lane: lanes[0], connection: session.connection.descriptor.rawValue)
                 .initialize(device.rawValue, until: Deadline(milliseconds: options.timeoutMilliseconds))
             bridge = try FuseBridge(
-                device: device, lanes: lanes, forgets: frontend.queues[0].chains, buffers: buffers,
-                memory: memory)
+                device: device, lanes: lanes, pool: pool, forgets: frontend.queues[0].chains,
+                buffers: buffers, memory: memory)
         } catch {
             // The channel is closed by now, so nothing can wait for us.
             try? mount.unmount(lazily: true)

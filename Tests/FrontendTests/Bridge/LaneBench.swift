@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseWire
 import GuestMemory
 import HostOS
 import Virtqueue
@@ -28,15 +30,24 @@ final class LaneBench {
         device = DeviceQueue(layout: queue.layout, features: features)
     }
 
-    var lane: Lane { Lane(queue: queue, arena: buffers[0], pool: Array(buffers.dropFirst())) }
+    var lane: Lane { Lane(queue: queue, arena: buffers[0], pool: BufferPool(Array(buffers.dropFirst()))) }
 
-    /// Takes the next request and gives it back unanswered.
-    func pop() throws -> [UInt8]? {
+    /// Takes the next request and gives it back, unanswered or with an error.
+    func pop(answering error: Errno? = nil) throws -> [UInt8]? {
         guard try device.pop(into: chain, memory: ram.memory) else { return nil }
         var bytes = [UInt8](repeating: 0, count: chain.readableByteCount)
         _ = bytes.withUnsafeMutableBytes { chain.copyReadable(from: 0, into: $0) }
-        device.push(head: chain.head, written: 0)
+        var written = 0
+        if let error {
+            var header = OutHeader()
+            header.length = UInt32(MemoryLayout<OutHeader>.size)
+            header.error = -error.rawValue
+            header.unique = OrdinaryAnswers.load(InHeader.self, bytes).unique
+            written = withUnsafeBytes(of: &header) { chain.copyToWritable($0, at: 0) }
+        }
+        device.push(head: chain.head, written: UInt32(written))
         device.publish()
+        if device.needsNotification() { queue.call.signal() }
         return bytes
     }
 }
