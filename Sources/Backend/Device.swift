@@ -276,6 +276,7 @@ package final class Device: BackendDelegate {
     private func forgetGuest() {
         guard guestMayHaveState else { return }
         guestMayHaveState = false
+        if let summary = session.takeRequestSummary() { Log.debug("the guest has sent \(summary)") }
         session.stop()
         share.disconnect()
     }

@@ -15,7 +15,7 @@ extension FuseServer {
 
     /// Granted whenever the guest offers them, whatever the file system.
     static var ownFlags: UInt64 {
-        InitFlags.asyncRead | InitFlags.atomicTruncate | InitFlags.bigWrites | InitFlags.hasIoctlDir
+        InitFlags.asyncRead | InitFlags.bigWrites | InitFlags.hasIoctlDir
             | InitFlags.asyncDirectIO | InitFlags.parallelDirectoryOps | InitFlags.maxPages
             | InitFlags.initExtended
     }
@@ -23,7 +23,8 @@ extension FuseServer {
     /// Granted when the file system wants them. All others need what this server has not: a channel to the guest
     /// (notifications, splice, io_uring, passthrough), DAX, or a time limit.
     static var fileSystemFlags: UInt64 {
-        InitFlags.posixLocks | InitFlags.exportSupport | InitFlags.dontMask | InitFlags.flockLocks
+        InitFlags.posixLocks | InitFlags.atomicTruncate | InitFlags.exportSupport | InitFlags.dontMask
+            | InitFlags.flockLocks
             | InitFlags.autoInvalidateData | InitFlags.doReaddirplus | InitFlags.readdirplusAuto
             | InitFlags.writebackCache | InitFlags.handleKillPriv | InitFlags.posixACL
             | InitFlags.cacheSymlinks

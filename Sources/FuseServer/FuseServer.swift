@@ -25,10 +25,12 @@ package final class FuseServer {
     /// What was wrong with the request that was handled last; nil when it was well-formed.
     package private(set) var lastRefusal: WireError?
     let fileSystem: any FileSystem
+    private let counts: RequestCounts
 
     package init(fileSystem: any FileSystem, session: FuseSession) {
         self.fileSystem = fileSystem
         self.session = session
+        counts = session.makeCounts()
     }
 
     /// The arguments of a WRITE end here and its data begins; as much of any request is enough for `inlineByteCount`.
@@ -103,6 +105,7 @@ package final class FuseServer {
         if let refusal = request.refusal { refusals.count(refusal) }
         if silent || capacity < 0 { return .noReply }
         if failure == .mustWait { return .mustWait }
+        counts.count(opcode)
         return unsafe finish(
             answer, failure, unique: Unique(rawValue: request.header.unique), scratch: scratch)
     }

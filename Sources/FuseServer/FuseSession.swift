@@ -14,6 +14,8 @@ import Synchronization
     package static let byteCount = 24
 
     private nonisolated(unsafe) let words: UnsafePointer<Atomic<UInt64>>
+    /// Of this process's workers, for people: no part of the record.
+    private let counts = Mutex<[RequestCounts]>([])
 
     private enum Phase {
         static let none: UInt64 = 0
@@ -26,6 +28,15 @@ import Synchronization
         // SAFETY: Atomic<UInt64> is laid out like UInt64, and only accessed as such from here on.
         unsafe words = UnsafePointer(record.assumingMemoryBound(to: Atomic<UInt64>.self))
     }
+
+    /// The counts of one more worker.
+    func makeCounts() -> RequestCounts {
+        let made = RequestCounts()
+        counts.withLock { $0.append(made) }
+        return made
+    }
+
+    var countedWorkers: [RequestCounts] { counts.withLock { $0 } }
 
     /// Between INIT and DESTROY.
     package var isRunning: Bool { unsafe words[0].load(ordering: .acquiring) == Phase.running }

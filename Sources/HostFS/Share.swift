@@ -18,6 +18,8 @@ package final class Share: FileSystemShare {
     let mounts: MountTable
     let hot: HotDescriptors
     let namesTold: NamesTold
+    /// What the guest uses without having asked to open it.
+    let openNodes: OpenNodes
     let quota: DescriptorQuota
     let board: PinBoard
     let retired: RetiredList
@@ -53,6 +55,7 @@ package final class Share: FileSystemShare {
         hot = HotDescriptors(capacity: options.hotDescriptors, inodes: inodes)
         namesTold = try NamesTold()
         quota = try DescriptorQuota(besides: options.hotDescriptors)
+        openNodes = try OpenNodes(quota: quota.limit)
         board = try PinBoard()
         retired = RetiredList()
         lockOwners = LockOwners()
@@ -99,6 +102,7 @@ package final class Share: FileSystemShare {
     package func disconnect() {
         lockWaiters.finish()
         lockOwners.dropAll()
+        while openNodes.removeAny() != nil {}  // the handles end with the others
         for slot in handles.slots.usedSlots where handles.retire(slot) { retire(.handle(slot)) }
         for slot in inodes.slots.usedSlots where inodes.drop(slot) { retire(.inode(slot)) }
         negotiated = 0

@@ -19,7 +19,7 @@ package enum CachePolicy: String, Sendable, CaseIterable {
     case never
     /// Names and attributes for a day; data never.
     case metadata
-    /// Names and attributes for a second; data from one open to the next if the file did not change.
+    /// Names and attributes for a second; data until the file is opened again.
     case auto
     /// Everything for a day: for shares that only this guest changes.
     case always
@@ -39,6 +39,11 @@ package enum Negotiation: String, Sendable, CaseIterable {
     case never, auto, always
 }
 
+extension Timeout {
+    /// As good as for ever, in the guest's clock ticks too.
+    package static let year = Timeout(seconds: 365 * 86400)
+}
+
 /// `--inode-file-handles`: how an inode is referred to while the guest knows it.
 package enum FileHandlePolicy: String, Sendable, CaseIterable {
     /// An O_PATH descriptor each.
@@ -54,10 +59,12 @@ package struct ShareOptions: Sendable {
     /// The directory (or single regular file) to serve, as bytes without a NUL.
     package var sharedDirectory: [UInt8]
     package var cache: CachePolicy = .auto
-    /// nil: the default of `cache`.
+    /// Nobody but this guest changes the share: with `cache: .always`.
+    package var exclusive = false
+    /// nil: the default of `cache`, and with `exclusive` a year.
     package var entryTimeout: Timeout?
     package var attributeTimeout: Timeout?
-    /// How long a missing name stays missing; nil: the default of `cache`: 0 for never, 1 s for auto, else a day.
+    /// How long a missing name stays missing; nil: the same default.
     package var negativeTimeout: Timeout?
     /// MAP_SHARED of files opened without a guest page cache (never, metadata).
     package var allowMmap = false
@@ -86,9 +93,11 @@ package struct ShareOptions: Sendable {
 
 extension ShareOptions {
     /// How long the guest may use a name.
-    var entryValidity: Timeout { entryTimeout ?? cache.timeout }
+    var entryValidity: Timeout { entryTimeout ?? defaultTimeout }
     /// How long the guest may use attributes.
-    var attributeValidity: Timeout { attributeTimeout ?? cache.timeout }
+    var attributeValidity: Timeout { attributeTimeout ?? defaultTimeout }
     /// How long the guest may take a name for missing; zero: it asks each time.
-    var negativeValidity: Timeout { negativeTimeout ?? cache.timeout }
+    var negativeValidity: Timeout { negativeTimeout ?? defaultTimeout }
+
+    private var defaultTimeout: Timeout { exclusive ? .year : cache.timeout }
 }

@@ -53,11 +53,18 @@ struct CachingArguments: ParsableArguments {
     @Option(
         help: .init(
             """
-            auto (default): names and attributes for 1 s, data as long as the file did not change. always: everything \
-            for a day; fastest, only for a share that nobody else changes. metadata: names and attributes for a day, \
-            data never. never: nothing; slowest, sees every change of the host at once.
+            auto (default): names and attributes for 1 s, data until the file is opened again. always: everything for a \
+            day; for a share that others change seldom. metadata: names and attributes for a day, data never. never: nothing; \
+            slowest, sees every change of the host at once.
             """, valueName: "auto|always|metadata|never"))
     var cache: String?
+
+    @Flag(
+        help: """
+            Nobody but this guest changes the share; with --cache always. The guest then opens files and directories \
+            without asking and believes what it knows for a year: fewest requests, but changes from elsewhere may never show.
+            """)
+    var exclusive = false
 
     @Option(
         help: .init(

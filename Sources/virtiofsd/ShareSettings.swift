@@ -53,6 +53,7 @@ extension ShareOptions {
         self.init(sharedDirectory: ArgumentText.decode(directory))
         try setCaching(arguments.caching, settings)
         try setFeatures(arguments.features, settings)
+        if exclusive { try checkExclusive(settings) }
     }
 
     private mutating func setCaching(_ arguments: CachingArguments, _ settings: Settings) throws(StartupError)
@@ -60,6 +61,7 @@ extension ShareOptions {
         if let (value, spelled) = settings[.cache] {
             cache = try parse(value, as: "cache mode", spelled: spelled)
         }
+        exclusive = arguments.exclusive
         if let value = arguments.entryTimeout {
             entryTimeout = try parseTimeout(value, option: "--entry-timeout")
         }
@@ -75,6 +77,22 @@ extension ShareOptions {
         if cache == .never, readdirplus, let wanted = settings[.readdirplus], let mode = settings[.cache] {
             throw contradiction(wanted.spelling, mode.spelling)
         }
+    }
+
+    /// A guest that opens without asking has one descriptor of a file for all its openers, and locks that the host sees are for
+    /// shares that somebody else uses.
+    private func checkExclusive(_ settings: Settings) throws(StartupError) {
+        guard cache == .always else {
+            throw StartupError(
+                operation: "use",
+                subject: settings[.cache].map { "--exclusive and \($0.spelling)" } ?? "--exclusive",
+                reason: "a share that only this guest changes is for --cache always",
+                hint: "say --cache always --exclusive, or leave --exclusive out")
+        }
+        for key in [Settings.Key.posixLock, .flock, .allowDirectIO] where settings.isOn(key) {
+            if let other = settings[key] { throw contradiction("--exclusive", other.spelling) }
+        }
+        if preserveNoatime { throw contradiction("--exclusive", "--preserve-noatime") }
     }
 
     private mutating func setFeatures(_ arguments: FeatureArguments, _ settings: Settings)

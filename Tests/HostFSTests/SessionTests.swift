@@ -10,6 +10,7 @@ import Testing
 @Suite struct SessionTests {
     private let base =
         InitFlags.autoInvalidateData | InitFlags.allowIdmap | InitFlags.createSupplementaryGroup
+        | InitFlags.atomicTruncate
 
     @Test func theDefaults() throws {
         let test = try TestShare()
@@ -40,6 +41,28 @@ import Testing
             ),
         ]
         for (flag, change) in off { #expect(try TestShare(change).initialize() == plain & ~flag) }
+    }
+
+    @Test func anExclusiveShareIsKeptForEver() throws {
+        let test = try TestShare {
+            $0.cache = .always
+            $0.exclusive = true
+        }
+        let changed =
+            InitFlags.autoInvalidateData | InitFlags.explicitInvalidateData | InitFlags.readdirplusAuto
+            | InitFlags.atomicTruncate | InitFlags.noOpenSupport | InitFlags.noOpendirSupport
+        let always = try TestShare { $0.cache = .always }.initialize()
+        let agreed = try test.initialize()
+        #expect(agreed ^ always == changed)
+        #expect(
+            agreed & changed
+                == InitFlags.explicitInvalidateData | InitFlags.noOpenSupport | InitFlags.noOpendirSupport)
+        test.write("file")
+        let entry = try test.lookup("file")
+        #expect(entry.entryValid == Timeout.year.seconds && entry.attrValid == Timeout.year.seconds)
+        #expect(try test.lookup("none").entryValid == Timeout.year.seconds)
+        // A guest that opens files by asking truncates by it too.
+        #expect(try test.initialize(.max & ~InitFlags.noOpenSupport) & InitFlags.atomicTruncate != 0)
     }
 
     @Test func nothingThatWasNotOfferedIsTaken() throws {

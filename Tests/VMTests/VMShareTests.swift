@@ -68,6 +68,9 @@ import Testing
                 try Case("acl", 4, ["--posix-acl"], run: [("users", ["acl"])]),
                 try Case("writeback", 4, ["--writeback"], run: [("core", [])]),
                 try Case("mapped", 4, cache: "never", ["--allow-mmap"], run: [("core", [])]),
+                try Case(
+                    "exclusive", 4, cache: "always", ["--exclusive"],
+                    run: [("files", []), ("names", []), ("users", []), ("programs", [])]),
                 try readOnlyCase(requestQueues: 4),
             ])
     }

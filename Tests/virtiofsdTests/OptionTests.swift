@@ -12,7 +12,7 @@ import Testing
         #expect(read.share.sharedDirectory == Array("/srv".utf8))
         #expect(read.share.cache == .auto)
         #expect(read.share.entryTimeout == nil && read.share.attributeTimeout == nil)
-        #expect(read.share.negativeTimeout == nil)
+        #expect(read.share.negativeTimeout == nil && !read.share.exclusive)
         #expect(read.share.readdirplus && read.share.killprivV2 && read.share.announceSubmounts)
         #expect(
             !read.share.writeback && !read.share.allowMmap && !read.share.allowDirectIO && !read.share.xattr)
@@ -100,6 +100,14 @@ import Testing
         #expect(read.share.negativeTimeout == .zero)
     }
 
+    @Test func anExclusiveShareKeepsWhatItSharesWithNobody() throws {
+        let read = try options(
+            with: "--exclusive", "--cache=always", "--writeback", "--no-readdirplus", "--readonly", "--xattr",
+            "--posix-acl", "--no-killpriv-v2")
+        #expect(read.share.exclusive && read.share.cache == .always && read.share.writeback)
+        #expect(try options(with: "-o", "cache=always", "--exclusive").share.exclusive)
+    }
+
     @Test(arguments: [
         ("error", LogLevel.error), ("warn", .warning), ("info", .info), ("debug", .debug), ("trace", .trace),
         ("off", .off),
@@ -165,7 +173,8 @@ import Testing
         }
         for option in [
             "--shared-dir", "--socket-path", "--socket-group", "--fd", "--tag", "--cache", "--entry-timeout",
-            "--attr-timeout", "--negative-timeout", "--writeback", "--allow-mmap", "--no-readdirplus",
+            "--attr-timeout", "--negative-timeout", "--exclusive", "--writeback", "--allow-mmap",
+            "--no-readdirplus",
             "--readonly",
             "--xattr", "--posix-acl", "--security-label", "--killpriv-v2", "--no-killpriv-v2",
             "--announce-submounts",

@@ -42,10 +42,24 @@ import Testing
         (["-d", "--log-level", "info"], "--log-level info and -d"),
         (["--log-level=warn", "-o", "loglevel=err"], "--log-level warn and -o loglevel=err"),
         (["--sandbox=none", "-o", "sandbox=chroot"], "--sandbox none and -o sandbox=chroot"),
+        (["--exclusive", "--cache=always", "--posix-lock"], "--exclusive and --posix-lock"),
+        (["--exclusive", "--cache=always", "-o", "flock"], "--exclusive and -o flock"),
+        (["--exclusive", "--cache=always", "--allow-direct-io"], "--exclusive and --allow-direct-io"),
+        (["--exclusive", "--cache=always", "--preserve-noatime"], "--exclusive and --preserve-noatime"),
     ]) func contradictions(words: [String], pair: String) {
         #expect(
             refusal(["--shared-dir", "/srv", "--socket-path", "/run/s"] + words)
                 == "cannot combine \(pair): \(Self.combine)")
+    }
+
+    @Test(arguments: [
+        ([], "--exclusive"), (["--cache", "auto"], "--exclusive and --cache auto"),
+        (["-o", "cache=none"], "--exclusive and -o cache=none"),
+    ]) func anExclusiveShareIsForCacheAlways(words: [String], subject: String) {
+        #expect(
+            refusal(["--shared-dir", "/srv", "--socket-path", "/run/s", "--exclusive"] + words)
+                == "cannot use \(subject): a share that only this guest changes is for --cache always; "
+                + "say --cache always --exclusive, or leave --exclusive out")
     }
 
     @Test func aGroupNeedsASocketOfOurs() {

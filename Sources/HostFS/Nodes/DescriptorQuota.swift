@@ -22,6 +22,7 @@ final class DescriptorQuota: Sendable {
     }
 
     var usedCount: Int { used.load(ordering: .relaxed) }
+    var isUsedUp: Bool { usedCount >= limit }
 
     /// Counts one more; throws ENFILE when the guest has too many.
     func take() throws(Errno) {

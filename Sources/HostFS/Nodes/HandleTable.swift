@@ -34,6 +34,15 @@ final class HandleTable: Sendable {
         }
     }
 
+    /// Makes the live handle with this identifier unfindable and returns its slot; nil if another thread was first.
+    func retire(_ identifier: UInt64) -> UInt32? {
+        changes.withLock { _ in
+            guard let slot = slots.find(identifier) else { return nil }
+            slots.retire(slot)
+            return slot
+        }
+    }
+
     /// Gives a retired slot back that nobody uses any more.
     func free(_ slot: UInt32) {
         changes.withLock { _ in slots.free(slot) }

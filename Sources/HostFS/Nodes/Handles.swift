@@ -40,14 +40,23 @@ extension HostFS {
     }
 
     /// The open file `handle` of `node`. EBADF if it is forged, released, of another node or a directory's.
-    func openFile(_ handle: UInt64, of node: NodeID) throws(Errno) -> OpenFile {
-        let record = try hold(handle, of: node, kind: .file)
+    ///
+    /// `use` says what a file that the guest has not asked to open is opened for; see OpenByNode.swift.
+    func openFile(_ handle: UInt64, of node: NodeID, for use: FileUse = .reading) throws(Errno) -> OpenFile {
+        let record = try hold(handle, of: node, kind: .file, for: use)
         return OpenFile(
             descriptor: record.descriptor, flags: Int32(bitPattern: record.openFlags), slot: record.slot)
     }
 
     /// The record of `handle`, held until the request ends.
-    func hold(_ handle: UInt64, of node: NodeID, kind: HandleKind?) throws(Errno) -> HandleRecord {
+    func hold(
+        _ handle: UInt64, of node: NodeID, kind: HandleKind?, for use: FileUse = .reading
+    ) throws(Errno) -> HandleRecord {
+        if handle == 0 { return try holdByNode(node, kind: kind, for: use) }
+        return try holdGiven(handle, of: node, kind: kind)
+    }
+
+    func holdGiven(_ handle: UInt64, of node: NodeID, kind: HandleKind?) throws(Errno) -> HandleRecord {
         try pins.add(Pin.handle(UInt32(truncatingIfNeeded: handle)))
         pins.fence()
         guard let slot = share.handles.slots.find(handle) else { throw .EBADF }

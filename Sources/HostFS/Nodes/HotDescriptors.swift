@@ -42,6 +42,21 @@ final class HotDescriptors: Sendable {
         }
     }
 
+    /// Makes the descriptor of `record`, if it still has one of its own, stay until the inode is forgotten.
+    func keep(_ record: InodeRecord, _ quota: DescriptorQuota) throws(Errno) {
+        try clock.withLock { _ throws(Errno) in
+            let number = record.descriptor
+            guard number >= 0, !record.isLent(number), !record.has(VFS_INODE_KEEPS_DESCRIPTOR) else { return }
+            try quota.take()
+            record.set(VFS_INODE_KEEPS_DESCRIPTOR)
+        }
+    }
+
+    /// Takes out the descriptor that has to give way; −1 if it is kept by now.
+    func take(_ record: InodeRecord) -> Int32 {
+        clock.withLock { _ in record.has(VFS_INODE_KEEPS_DESCRIPTOR) ? -1 : record.takeDescriptor() }
+    }
+
     private enum Outcome {
         case vacant
         case spared
@@ -52,7 +67,9 @@ final class HotDescriptors: Sendable {
         let mark = pins.count
         try pins.add(Pin.inode(UInt32(truncatingIfNeeded: node)))
         pins.fence()
-        guard let slot = inodes.slots.find(node), inodes.record(slot).descriptor >= 0 else {
+        guard let slot = inodes.slots.find(node), inodes.record(slot).descriptor >= 0,
+            !inodes.record(slot).has(VFS_INODE_KEEPS_DESCRIPTOR)
+        else {
             pins.truncate(to: mark)
             return .vacant
         }

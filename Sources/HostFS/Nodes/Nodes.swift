@@ -81,9 +81,32 @@ extension HostFS {
         } catch { return false }
     }
 
+    /// A guest that opens without asking may have it open, so it is kept until the guest forgets it.
     private func keep(_ node: NodeID) throws(Errno) {
         let record = try hold(node)
-        if record.isLent(try descriptor(of: record, node)) { record.set(VFS_INODE_REPLACED) }
+        let mark = pins.count
+        while true {
+            let number = try descriptor(of: record, node)
+            guard opensByNode(record.type) else {
+                if record.isLent(number) { record.set(VFS_INODE_REPLACED) }
+                return
+            }
+            if record.has(VFS_INODE_KEEPS_DESCRIPTOR) { return }
+            if record.isLent(number) { try replaceLent(number, of: record) }
+            makeRoom()
+            try share.hot.keep(record, share.quota)
+            pins.truncate(to: mark)
+        }
+    }
+
+    /// Gives a record that lives by the guest's open file `number` a descriptor of its own; false if it no longer does.
+    @discardableResult
+    private func replaceLent(_ number: Int32, of record: InodeRecord) throws(Errno) -> Bool {
+        let object = try unsafe openAgain(
+            share.processDescriptors.rawValue, processName(of: number), flags: O_PATH)
+        guard record.giveBack(number, keeping: object.rawValue) else { return false }
+        _ = object.release()
+        return true
     }
 
     /// The object's type (S_IFMT), which never changes.
@@ -135,11 +158,11 @@ extension HostFS {
     func keepHot(_ node: NodeID) throws(Errno) {
         guard let slot = try share.hot.insert(node.rawValue, pins: pins) else { return }
         let record = share.inodes.record(slot)
-        if !record.hasHandle, !giveHandle(record, record.descriptor), (try? share.quota.take()) != nil {
+        if !record.hasHandle, !giveHandle(record, record.descriptor) {
             // Its descriptor is all there is.
-            return record.set(VFS_INODE_KEEPS_DESCRIPTOR)
+            try? share.hot.keep(record, share.quota)
         }
-        let evicted = record.takeDescriptor()
+        let evicted = share.hot.take(record)
         if evicted >= 0 { share.retire(.descriptor(evicted)) }
     }
 
@@ -148,12 +171,7 @@ extension HostFS {
     func outlive(_ number: Int32, _ node: NodeID) throws(Errno) {
         guard let record = try? hold(node), record.isLent(number) else { return }
         if !record.has(VFS_INODE_REPLACED), giveHandle(record, number) { return }
-        let object = try unsafe openAgain(
-            share.processDescriptors.rawValue, processName(of: number), flags: O_PATH)
-        if record.giveBack(number, keeping: object.rawValue) {
-            _ = object.release()
-            try keepHot(node)
-        }
+        if try replaceLent(number, of: record) { try keepHot(node) }
     }
 
     /// Opens by handle; the first time checks that the handle, which came from a path walk of its own, leads to the

@@ -29,7 +29,7 @@ extension HostFS {
 
     /// Of the open file where there is one, so that what was unlinked can still be asked about.
     private func status(_ node: NodeID, _ handle: HandleID?, flags: Int32 = 0) throws(Errno) -> FileStatus {
-        if let handle {
+        if let handle, !isWithoutHandle(handle.rawValue) {
             return try FileStatus(of: try hold(handle.rawValue, of: node, kind: nil).descriptor, flags: flags)
         }
         return try FileStatus(of: try descriptor(of: node), flags: flags)
@@ -64,7 +64,7 @@ extension HostFS {
         enterDaemon()
         let valid = arguments.valid
         let handle =
-            valid & SetAttrValid.handle == 0
+            valid & SetAttrValid.handle == 0 || isWithoutHandle(arguments.handle)
             ? nil : try hold(arguments.handle, of: nodeID, kind: nil)
         let number = if let handle { handle.descriptor } else { try descriptor(of: nodeID) }
 

@@ -11,11 +11,13 @@ extension HostFS {
     package func opendir(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
         enterDaemon()
         guard try type(of: nodeID) == FileType.directory else { throw .ENOTDIR }
+        if opensByNode(FileType.directory) { throw .ENOSYS }
         let directory = try reopen(nodeID, flags: O_RDONLY | O_DIRECTORY)
         var reply = OpenOut()
         reply.handle = try addHandle(directory, node: nodeID, kind: .directory, flags: O_RDONLY).rawValue
         // A guest that keeps a listing compares mtimes when it uses it again, and those can be equal for changes within
-        // one clock tick: fine only where names may be old for long anyway.
+        // one clock tick: fine only where names may be old for long anyway. Under `auto` it would also ask more: what it
+        // reads again refreshes the names and attributes of all entries in one go.
         if options.cache == .metadata || options.cache == .always {
             reply.openFlags = OpenOutFlags.keepCache | OpenOutFlags.cacheDirectory
         }

@@ -33,7 +33,7 @@ extension HostFS {
         // A removed directory may be somebody's working directory. A guest with a write-back cache still sets the times of what
         // it has removed, and syncfs(2) there says if it fails.
         let key = unsafe NamesTold.Key(parent, name.cString)
-        if ofDirectory || isNegotiated(InitFlags.writebackCache), !keepTold(key) {
+        if ofDirectory || options.exclusive || isNegotiated(InitFlags.writebackCache), !keepTold(key) {
             keepKnown(directory, name)
         }
         try unsafe removeName(directory, name.cString, ofDirectory: ofDirectory)

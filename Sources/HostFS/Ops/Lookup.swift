@@ -37,6 +37,7 @@ extension HostFS {
     package func forget(_ nodeID: NodeID, count: UInt64) {
         guard let slot = share.inodes.forget(nodeID, count: count) else { return }
         share.lockOwners.drop(nodeID)
+        closeOpen(nodeID)
         share.retire(.inode(slot))
     }
 }

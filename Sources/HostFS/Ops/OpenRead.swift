@@ -8,9 +8,12 @@ import HostOS
 
 // OPEN, READ, FLUSH, RELEASE and LSEEK: what a reader needs.
 extension HostFS {
+    /// ENOSYS, by which the guest stops asking, where it opens without.
     package func open(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
         let flags = try openFlags(arguments.flags)
-        guard try type(of: nodeID) != FileType.directory else { throw .EISDIR }
+        let type = try type(of: nodeID)
+        guard type != FileType.directory else { throw .EISDIR }
+        if opensByNode(type) { throw .ENOSYS }
         if flags.truncates && arguments.openFlags & OpenIn.killSuidGid != 0 {
             enterDaemonLosingSetID(of: nodeID, try descriptor(of: nodeID))
         } else {
@@ -24,7 +27,9 @@ extension HostFS {
 
     /// The host's flags for the guest's, of OPEN, CREATE and TMPFILE.
     func openFlags(_ guest: UInt32) throws(Errno) -> OpenFlags {
-        try OpenFlags(guest: guest, options: options, writeback: isNegotiated(InitFlags.writebackCache))
+        try OpenFlags(
+            guest: guest, options: options, writeback: isNegotiated(InitFlags.writebackCache),
+            forEverybody: opensFilesByNode)
     }
 
     /// Makes an opened regular file a handle of the guest, and says how the guest may cache it.
@@ -32,7 +37,12 @@ extension HostFS {
         -> OpenOut
     {
         var out = OpenOut()
-        out.handle = try addHandle(file, node: node, kind: .file, flags: flags.host).rawValue
+        if opensFilesByNode {
+            // A guest that opens without asking releases nothing, so what CREATE has opened serves everybody.
+            try keepOpen(file, node, .file, flags.host)
+        } else {
+            out.handle = try addHandle(file, node: node, kind: .file, flags: flags.host).rawValue
+        }
         switch options.cache {
         case .never, .metadata: out.openFlags = OpenOutFlags.directIO | OpenOutFlags.parallelDirectWrites
         case .auto: break
@@ -83,12 +93,16 @@ extension HostFS {
         return try waiting(.read) { () throws(Errno) in try read(0) }
     }
 
+    /// Never asked of what OPEN or CREATE has answered; a guest that opens without asking stops at ENOSYS.
     package func flush(_ caller: Caller, nodeID: NodeID, _ arguments: FlushIn) throws(Errno) {
+        if isWithoutHandle(arguments.handle) { throw .ENOSYS }
         _ = try openFile(arguments.handle, of: nodeID)
         share.lockOwners.drop(nodeID, owner: arguments.lockOwner)
     }
 
     package func release(_ caller: Caller, nodeID: NodeID, _ arguments: ReleaseIn) throws(Errno) {
+        // Of a CREATE before the guest's first OPEN.
+        if isWithoutHandle(arguments.handle) { return }
         if arguments.releaseFlags & ReleaseIn.flockUnlock != 0, options.flock {
             // A waiter may hold the open file description, and with it the lock, longer than the handle lives.
             let file = try openFile(arguments.handle, of: nodeID)

@@ -25,7 +25,7 @@ extension HostFS {
     /// The three modes of the protocol. The others move data under the guest's page cache: EOPNOTSUPP.
     package func fallocate(_ caller: Caller, nodeID: NodeID, _ arguments: FallocateIn) throws(Errno) {
         try requireWritable()
-        let file = try openFile(arguments.handle, of: nodeID)
+        let file = try openFile(arguments.handle, of: nodeID, for: .writing)
         let mode = Int32(bitPattern: arguments.mode)
         guard mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) == 0 else {
             throw .EOPNOTSUPP
@@ -46,7 +46,7 @@ extension HostFS {
         try requireWritable()
         let source = try openFile(arguments.handleIn, of: nodeID)
         let targetNode = NodeID(rawValue: arguments.nodeIDOut)
-        let target = try openFile(arguments.handleOut, of: targetNode)
+        let target = try openFile(arguments.handleOut, of: targetNode, for: .writing)
         guard arguments.flags == 0, let from = Int(exactly: arguments.offsetIn),
             let to = Int(exactly: arguments.offsetOut)
         else { throw .EINVAL }

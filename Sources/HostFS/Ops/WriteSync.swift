@@ -13,10 +13,11 @@ extension HostFS {
         _ caller: Caller, nodeID: NodeID, _ arguments: WriteIn, from data: DataVector
     ) throws(Errno) -> Int {
         try requireWritable()
-        let file = try openFile(arguments.handle, of: nodeID)
+        let file = try openFile(arguments.handle, of: nodeID, for: .writing)
         guard let offset = Int(exactly: arguments.offset) else { throw .EINVAL }
-        // The host would append a page of an append-only file that a mapping has changed.
-        if file.flags & O_APPEND != 0, arguments.writeFlags & WriteIn.cache != 0 { throw .EPERM }
+        // The host would append what has an offset of its own: a page of an append-only file that a mapping has changed.
+        let appends = Int32(bitPattern: arguments.flags) & O_APPEND != 0
+        if file.flags & O_APPEND != 0, !appends || arguments.writeFlags & WriteIn.cache != 0 { throw .EPERM }
         useSetIDRule(losing: arguments.writeFlags & WriteIn.killSuidGid != 0, of: nodeID, file.descriptor)
         let flags = writeFlags(arguments)
         var vectors = VectorCursor(data)

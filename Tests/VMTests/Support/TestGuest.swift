@@ -13,6 +13,10 @@ struct TestShare {
     var readOnly = false
     /// More options for the daemon.
     var options: [String] = []
+    /// The daemon, if not the one under test.
+    var program: String?
+    /// Mounted when the guest is up.
+    var mounted = true
 
     init(
         _ tag: String, _ directory: String, cache: String? = nil, requestQueues: Int = 1,
@@ -30,7 +34,7 @@ struct TestShare {
     /// Starts the daemon under test: ours, or the program that the variable VIRTIOFSD names.
     func serve(_ machine: Machine = .qemu) throws -> DaemonProcess {
         var daemon = DaemonConfiguration(tag: tag, directory: directory)
-        daemon.program = environmentVariable("VIRTIOFSD")
+        daemon.program = program ?? environmentVariable("VIRTIOFSD")
         daemon.readOnly = readOnly
         daemon.cache = cache
         daemon.requestQueues = requestQueues
@@ -48,14 +52,18 @@ final class TestGuest {
     private let stack: Stack
 
     /// Boots with `shares`, each at /mnt/TAG within the Debian tree, which comes over a read-only share of its own.
-    init(_ stack: Stack, _ shares: [TestShare]) throws {
+    init(_ stack: Stack, _ shares: [TestShare], processors: Int = 2) throws {
         self.stack = stack
         var configuration = stack.configuration
+        configuration.processors = processors
         let tools = TestShare("tools", Lab.debianRoot, cache: "always", readOnly: true)
         for share in [tools] + shares { daemons.append(try share.serve(configuration.machine)) }
         configuration.shares = daemons.map(\.share)
         configuration.shares[0].readOnly = true
-        for index in 1..<configuration.shares.count { configuration.shares[index].readOnly = false }
+        for (index, share) in shares.enumerated() {
+            configuration.shares[index + 1].readOnly = false
+            configuration.shares[index + 1].mounted = share.mounted
+        }
         machine = try GuestMachine(booting: configuration)
         var script = """
             set -e
@@ -68,7 +76,7 @@ final class TestGuest {
             mount -t tmpfs mnt mnt
 
             """
-        for share in shares {
+        for share in shares where share.mounted {
             script += "mkdir mnt/\(share.tag) && mount -o bind /mnt/\(share.tag) mnt/\(share.tag)\n"
         }
         try #require(try machine.execute(GuestCommand(script)).errorText == "")
