@@ -166,6 +166,11 @@ import Testing
         try bench.expect(["lseek"], "LSEEK") {
             _ = try guest.lseek(file, handle, offset: 0, whence: UInt32(SEEK_DATA))
         }
+        // Of an unprivileged user; the thread stays without CAP_FSETID after the first.
+        _ = try guest.write(file, handle, [1], writeFlags: WriteIn.killSuidGid)
+        try bench.expect(["pwritev2"], "WRITE that takes set-id bits away") {
+            _ = try guest.write(file, handle, [1], writeFlags: WriteIn.killSuidGid)
+        }
         try bench.expect(["close"], "RELEASE") { try guest.release(file, handle) }
     }
 
