@@ -66,7 +66,7 @@ struct AdaptivePolling {
         }
     }
 
-    /// There was nothing to do for `duration`, watched and slept together, and then there was.
+    /// A sleep has taken `duration`, beyond what was watched before it.
     mutating func waited(for duration: Int64) {
         guard case .automatic = options.mode else { return }
         if duration > options.longest {

@@ -6,11 +6,14 @@ package struct DeviceConfiguration: Sendable {
     package var tag: [UInt8]?
     /// Request queues beside the hiprio queue, 1…64.
     package var requestQueueCount: Int
-
     /// The most threads for requests that wait for a disk, at least 1.
     package var waitingThreadCount: Int
 
-    package init(tag: [UInt8]?, requestQueueCount: Int, waitingThreadCount: Int = 8) {
+    package static let defaultWaitingThreads = 8
+
+    package init(
+        tag: [UInt8]?, requestQueueCount: Int, waitingThreadCount: Int = defaultWaitingThreads
+    ) {
         self.tag = tag
         self.requestQueueCount = requestQueueCount
         self.waitingThreadCount = waitingThreadCount

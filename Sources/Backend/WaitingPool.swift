@@ -14,7 +14,6 @@ final class WaitingPool: Sendable {
         var requests: [PooledRequest] = []
         var idle = 0
         var threads: [Thread] = []
-        var isEnding = false
     }
     private let state = Mutex(State())
     private let session: FuseSession
@@ -50,10 +49,7 @@ final class WaitingPool: Sendable {
 
     /// Ends the threads. Nothing may be under way.
     func shutDown() {
-        let threads = state.withLock { state in
-            state.isEnding = true
-            return state.threads
-        }
+        let threads = state.withLock { $0.threads }
         postSemaphore(semaphore.rawValue, threads.count)
         for thread in threads { thread.join() }
     }

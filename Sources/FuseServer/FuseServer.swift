@@ -103,9 +103,10 @@ package final class FuseServer {
         }
         lastRefusal = request.refusal
         if let refusal = request.refusal { refusals.count(refusal) }
-        if silent || capacity < 0 { return .noReply }
+        // Whoever may wait will count it.
         if failure == .mustWait { return .mustWait }
         counts.count(opcode)
+        if silent || capacity < 0 { return .noReply }
         return unsafe finish(
             answer, failure, unique: Unique(rawValue: request.header.unique), scratch: scratch)
     }

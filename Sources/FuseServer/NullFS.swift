@@ -9,7 +9,8 @@ import FuseWire
 ///     /directory   nodeID 3, empty
 ///     /link        nodeID 4, a symbolic link to "null"
 ///
-/// It remembers nothing: what is made is one of these, what is removed stays.
+/// It remembers nothing: what is made is one of these, what is removed stays. Not final, for tests that want one operation
+/// to behave otherwise.
 package class NullFS: FileSystem {
     private struct Node {
         let id: NodeID

@@ -21,7 +21,7 @@ package enum CachePolicy: String, Sendable, CaseIterable {
     case metadata
     /// Names and attributes for a second; data until the file is opened again.
     case auto
-    /// Everything for a day: for shares that only this guest changes.
+    /// Everything for a day: for shares that others change seldom.
     case always
 
     /// Default of --entry-timeout and --attr-timeout.

@@ -53,7 +53,7 @@ extension DaemonOptions {
         if let value = arguments.process.numRequestQueues {
             numRequestQueues = try parseNumber(value, option: "--num-request-queues", in: 1...64)
         }
-        waitingThreads = 8
+        waitingThreads = DeviceConfiguration.defaultWaitingThreads
         if let value = arguments.process.threadPoolSize {
             let number: Int32 = try parseNumber(value, option: "--thread-pool-size", in: 0...Int32.max)
             if number > 0 { waitingThreads = min(Int(number), 32) }

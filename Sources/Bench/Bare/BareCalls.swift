@@ -38,8 +38,10 @@ package struct BareCalls {
         for lane in lanes { try lane.carryOut([.mkdir(.directory, .lane, .home)] + script.laneSetup) }
 
         var next = 0
-        func run(for nanoseconds: Int64) throws(Errno) -> BareMeasurement {
-            let (began, processorBegan) = (monotonicNanoseconds(), threadNanoseconds())
+        func run(for length: Int64) throws(Errno) -> BareMeasurement {
+            let (began, processorBegan) = (
+                monotonicNanoseconds(), (nanoseconds(of: CLOCK_THREAD_CPUTIME_ID) ?? 0)
+            )
             var operations = 0
             while true {
                 for _ in 0..<Self.batch {
@@ -48,10 +50,11 @@ package struct BareCalls {
                 }
                 operations += Self.batch
                 let passed = monotonicNanoseconds() - began
-                if passed < nanoseconds { continue }
+                if passed < length { continue }
                 return BareMeasurement(
                     operations: operations, seconds: Double(max(1, passed)) / 1e9,
-                    processorTimePerOperation: Double(threadNanoseconds() - processorBegan)
+                    processorTimePerOperation: Double(
+                        (nanoseconds(of: CLOCK_THREAD_CPUTIME_ID) ?? 0) - processorBegan)
                         / Double(operations))
             }
         }
@@ -69,11 +72,4 @@ package struct BareMeasurement: Sendable {
     package let processorTimePerOperation: Double
 
     package var operationsPerSecond: Double { Double(operations) / seconds }
-}
-
-/// The processor time of this thread.
-private func threadNanoseconds() -> Int64 {
-    var time = timespec()
-    _ = unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
 }

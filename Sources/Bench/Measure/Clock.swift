@@ -4,7 +4,8 @@ import Errors
 import Glibc
 import HostOS
 
-private func nanoseconds(of clock: clockid_t) -> Int64? {
+/// nil when there is no such clock.
+func nanoseconds(of clock: clockid_t) -> Int64? {
     var time = timespec()
     guard unsafe clock_gettime(clock, &time) == 0 else { return nil }
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)

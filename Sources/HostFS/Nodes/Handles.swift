@@ -45,7 +45,7 @@ extension HostFS {
     func openFile(_ handle: UInt64, of node: NodeID, for use: FileUse = .reading) throws(Errno) -> OpenFile {
         let record = try hold(handle, of: node, kind: .file, for: use)
         return OpenFile(
-            descriptor: record.descriptor, flags: Int32(bitPattern: record.openFlags), slot: record.slot)
+            descriptor: record.descriptor, flags: record.flags, slot: record.slot)
     }
 
     /// The record of `handle`, held until the request ends.

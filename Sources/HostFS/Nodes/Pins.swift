@@ -17,7 +17,7 @@ enum Pin {
 /// alive; whoever ends a thing first makes it unfindable, then looks for pins. So either the worker sees that the thing
 /// is gone, or the other sees the pin. Unlike epochs, a worker that is stuck in a slow call holds up only what it uses.
 @safe final class PinBoard: @unchecked Sendable {
-    /// More than 65 queues have workers.
+    /// More than the workers of 64 queues and the threads for requests that wait.
     private static let places = 128
     private static let placeSize = 256
     private let memory: Mapping

@@ -82,15 +82,14 @@ extension HostFS {
         func read(_ flags: Int32) throws(Errno) -> Int {
             try unsafe readVectors(file.descriptor, vectors, count: count, at: offset, flags: flags)
         }
-        if mayWait { return try waiting(.read) { () throws(Errno) in try read(0) } }
-        if file.flags & O_DIRECT != 0 { return try waiting(.directIO) { () throws(Errno) in try read(0) } }
-        if share.waits.areKnownBefore {
+        let kind: Wait = file.flags & O_DIRECT != 0 ? .directIO : .read
+        if !mayWait, kind == .read, share.waits.areKnownBefore {
             do throws(Errno) { return try read(Int32(RWF_NOWAIT)) } catch {
                 guard error == .EAGAIN || error == .EOPNOTSUPP else { throw error }
                 if error == .EOPNOTSUPP { share.waits.areKnownBefore = false }
             }
         }
-        return try waiting(.read) { () throws(Errno) in try read(0) }
+        return try waiting(kind) { () throws(Errno) in try read(0) }
     }
 
     /// Never asked of what OPEN or CREATE has answered; a guest that opens without asking stops at ENOSYS.
