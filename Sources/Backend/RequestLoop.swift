@@ -126,7 +126,7 @@ import Virtqueue
 
     // MARK: Rings
 
-    /// Takes a new memory table into use, between two batches.
+    /// Takes a new memory table into use, between two requests.
     private func followMemory() {
         guard context.memory.version != memoryVersion else { return }
         memoryVersion = context.memory.version
@@ -143,7 +143,11 @@ import Virtqueue
         // A guest that keeps the ring full must not keep the notifications from itself.
         var count = 0
         do throws(RingFault) {
-            while count < queue.size, !worker.needsAttention, try queue.pop(into: chain, memory: memory) {
+            while count < queue.size, !worker.needsAttention, queue.hasAvailable {
+                // Looked at after the chain was seen: one that the guest made after a change of its memory table must not
+                // be served by the old one.
+                followMemory()
+                guard ring.queue === queue, try queue.pop(into: chain, memory: memory) else { break }
                 ring.took(chain.head, queue)
                 serve(ring)
                 count += 1
@@ -237,6 +241,8 @@ import Virtqueue
         let ready = waitReadable(
             worker.wake.descriptor.rawValue, kick, forgetKick, timeoutMilliseconds: limit)
         if ready == 0 { expectsForgets = false }
+        // Woken for a new memory table, with nothing in the mailbox. What comes into that meanwhile is seen before the next sleep.
+        if ready & 0b001 != 0, !worker.needsAttention { worker.wake.clear() }
         polling.waited(for: monotonicNanoseconds() - began)
         let isHungUp =
             ready & 0b010 != 0 && !clearEvent(kick) || ready & 0b100 != 0 && !clearEvent(forgetKick)
