@@ -49,7 +49,7 @@ package final class Device: BackendDelegate {
         self.ports = ports
         let context = WorkerContext(
             memory: memory, session: session, share: share, arena: arena, pool: pool, polling: polling,
-            watchers: Watchers(cpus: usableCPUs()))
+            watchers: Watchers(cpus: usableCPUs()), acknowledged: try EventFD())
         var workers: [QueueWorker] = []
         for index in 1..<ports.count {
             workers.append(

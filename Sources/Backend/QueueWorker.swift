@@ -41,7 +41,7 @@ final class QueueWorker: Sendable {
         self.requests = requests
         self.hiprio = hiprio
         wake = try EventFD()
-        acknowledged = try EventFD()
+        acknowledged = common.acknowledged
         let thread = try Thread(name: requests.name) { [self] in RequestLoop.run(worker: self, common) }
         self.thread.withLock { $0 = thread }
         waitForAcknowledgement()
@@ -136,4 +136,6 @@ struct WorkerContext: Sendable {
     let pool: WaitingPool
     let polling: PollingOptions
     let watchers: Watchers
+    /// A worker's answer to the control thread, which asks one at a time.
+    let acknowledged: EventFD
 }

@@ -21,9 +21,11 @@ package enum Outcome: Equatable, Sendable {
 /// nothing. The methods that answer each opcode are in the files named `FuseServer+…`.
 package final class FuseServer {
     package let session: FuseSession
-    package private(set) var refusals = RefusalCounters()
+    package var refusals: RefusalCounters { counted }
+    private var counted = RefusalCounters()
     /// What was wrong with the request that was handled last; nil when it was well-formed.
-    package private(set) var lastRefusal: WireError?
+    package var lastRefusal: WireError? { refusal }
+    private var refusal: WireError?
     let fileSystem: any FileSystem
     private let counts: RequestCounts
 
@@ -101,8 +103,8 @@ package final class FuseServer {
         } catch {
             failure = error
         }
-        lastRefusal = request.refusal
-        if let refusal = request.refusal { refusals.count(refusal) }
+        refusal = request.refusal
+        if let refusal { counted.count(refusal) }
         // Whoever may wait will count it.
         if failure == .mustWait { return .mustWait }
         counts.count(opcode)

@@ -84,9 +84,10 @@ package struct ShareOptions: Sendable {
     package var posixLock = false
     package var flock = false
     /// How many descriptors of known inodes are kept open at most, where file handles can bring them back.
-    ///
-    /// With these a guest of 8 queues, each with five descriptors, makes the daemon hold fewer than a hundred.
     package var hotDescriptors = 24
+
+    /// So many that the daemon holds fewer than a hundred for a guest of `queues` request queues, each with four of its own.
+    package static func hotDescriptors(beside queues: Int) -> Int { max(24, 60 - 4 * queues) }
 
     package init(sharedDirectory: [UInt8]) { self.sharedDirectory = sharedDirectory }
 }

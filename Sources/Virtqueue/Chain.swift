@@ -12,7 +12,8 @@ package final class Chain {
     package static let defaultCapacity = 2 * 1024 + 64
 
     /// The chain's first descriptor: what goes into the used ring.
-    package private(set) var head: UInt16 = 0
+    package var head: UInt16 { first }
+    private var first: UInt16 = 0
 
     private let readable: IOVectorList
     private let writable: IOVectorList
@@ -57,7 +58,7 @@ package final class Chain {
     // MARK: Filling, by DeviceQueue
 
     func begin(head: UInt16, memory: GuestMemory) {
-        self.head = head
+        first = head
         // Storing only a change keeps reference counts out of the steady state.
         if self.memory !== memory { self.memory = memory }
         readable.removeAll()

@@ -25,7 +25,8 @@ import GuestMemory
     private let features: RingFeatures
 
     /// The index of the available entry that the next pop takes: the answer to VHOST_USER_GET_VRING_BASE.
-    package private(set) var nextAvailable: UInt16
+    package var nextAvailable: UInt16 { position }
+    private var position: UInt16
     /// The driver's index as last seen: entries before it are known to be there.
     private var knownAvailable: UInt16
     /// Our index in the used ring, including elements not yet published.
@@ -38,7 +39,8 @@ import GuestMemory
     private var isFirstBatch = true
 
     /// Chains popped and not yet pushed.
-    package private(set) var inFlight = 0
+    package var inFlight: Int { popped }
+    private var popped = 0
 
     /// Private copies of indirect tables.
     private let indirectTable: SharedArea
@@ -50,7 +52,7 @@ import GuestMemory
     package init(layout: RingLayout, nextAvailable: UInt16 = 0, features: RingFeatures) {
         self.layout = layout
         self.features = features
-        self.nextAvailable = nextAvailable
+        position = nextAvailable
         knownAvailable = nextAvailable
         nextUsed = layout.used.loadAcquire16(RingLayout.indexOffset)
         publishedUsed = nextUsed
@@ -81,7 +83,7 @@ import GuestMemory
 
     /// How many chains wait, as the driver says it: unchecked, for polling.
     package var availableCount: Int {
-        Int(layout.available.loadAcquire16(RingLayout.indexOffset) &- nextAvailable)
+        Int(layout.available.loadAcquire16(RingLayout.indexOffset) &- position)
     }
 
     /// Takes the next available chain, if there is one, and puts it into `chain`.
@@ -93,16 +95,16 @@ import GuestMemory
     /// - Throws: what is wrong with the ring; `chain` then holds nothing usable and the position has not moved.
     /// - Complexity: O(descriptors in the chain), no allocation.
     package func pop(into chain: Chain, memory: GuestMemory) throws(RingFault) -> Bool {
-        if knownAvailable == nextAvailable {
+        if knownAvailable == position {
             // Acquire: the entries and descriptors before this index are visible after it.
             let index = layout.available.loadAcquire16(RingLayout.indexOffset)
-            let waiting = index &- nextAvailable
+            let waiting = index &- position
             if waiting == 0 { return false }
             guard waiting <= layout.size else { throw .availableIndexJumped }
             knownAvailable = index
         }
-        guard inFlight < layout.size else { throw .tooManyInFlight }
-        let head = layout.available.loadRelaxed16(layout.availableEntryOffset(nextAvailable))
+        guard popped < layout.size else { throw .tooManyInFlight }
+        let head = layout.available.loadRelaxed16(layout.availableEntryOffset(position))
         guard head < layout.size else { throw .headOutOfRange }
         chain.begin(head: head, memory: memory)
         if let table = try gather(
@@ -112,8 +114,8 @@ import GuestMemory
             let nested = try gather(indirectTable, count: count, from: 0, into: chain, memory: memory)
             guard nested == nil else { throw .nestedIndirect }
         }
-        nextAvailable &+= 1
-        inFlight += 1
+        position &+= 1
+        popped += 1
         return true
     }
 
@@ -162,7 +164,7 @@ import GuestMemory
         layout.used.storeRelaxed32(offset, UInt32(head))
         layout.used.storeRelaxed32(offset + 4, written)
         nextUsed &+= 1
-        inFlight -= 1
+        popped -= 1
     }
 
     /// Makes everything pushed so far visible to the driver, with all that was written to the chains.
@@ -212,7 +214,7 @@ import GuestMemory
             return hasAvailable
         }
         // virtio 1.3 §2.7.10: the driver kicks when it passes this index.
-        layout.used.storeRelaxed16(layout.availableEventOffset, nextAvailable &+ (count &- 1))
+        layout.used.storeRelaxed16(layout.availableEventOffset, position &+ (count &- 1))
         // Full fence: the store before the load of the index, against the driver's in the opposite order.
         SharedArea.fence()
         return availableCount >= Int(count)

@@ -58,7 +58,8 @@ package final class DriverQueue {
     private var links: [UInt16]
     private var firstFree: UInt16 = 0
     /// Descriptors that belong to no chain.
-    package private(set) var freeDescriptors: Int
+    package var freeDescriptors: Int { free }
+    private var free: Int
 
     private struct Record {
         /// Descriptors of the ring in the chain; 0 when there is no such chain.
@@ -68,22 +69,25 @@ package final class DriverQueue {
     /// By head: the chains that were added and not yet taken back.
     private var records: [Record]
     /// Chains added and not yet taken back.
-    package private(set) var outstanding = 0
+    package var outstanding: Int { added }
+    private var added = 0
 
     /// Our index in the available ring, including chains not yet published.
-    package private(set) var nextAvailable: UInt16 = 0
+    package var nextAvailable: UInt16 { position }
+    private var position: UInt16 = 0
     private var publishedAvailable: UInt16 = 0
     /// The available index when `needsKick` was last asked.
     private var kickedAvailable: UInt16 = 0
     /// The index of the used element that the next `popUsed` takes.
-    package private(set) var nextUsed: UInt16 = 0
+    package var nextUsed: UInt16 { usedPosition }
+    private var usedPosition: UInt16 = 0
     private var knownUsed: UInt16 = 0
 
     /// Makes an empty ring: zeroes its memory, which the device must not be using yet.
     package init(layout: RingLayout, features: RingFeatures) {
         self.layout = layout
         self.features = features
-        freeDescriptors = layout.size
+        free = layout.size
         // The last link is never followed: every descriptor before it is free only together with it.
         links = (0..<layout.size).map { UInt16(($0 + 1) % layout.size) }
         records = Array(repeating: Record(), count: layout.size)
@@ -119,7 +123,7 @@ package final class DriverQueue {
                 let byteCount = UInt32(exactly: count * Descriptor.byteCount),
                 byteCount <= indirectTable.area.byteCount
             else { throw .EINVAL }
-            guard freeDescriptors > 0 else { throw .ENOSPC }
+            guard free > 0 else { throw .ENOSPC }
             for index in 0..<count {
                 let next = index + 1 < count ? UInt16(truncatingIfNeeded: index + 1) : nil
                 descriptor(index, readable, writable, next: next)
@@ -132,7 +136,7 @@ package final class DriverQueue {
             firstFree = links[Int(head)]
         } else {
             guard count > 0, count <= layout.size else { throw .EINVAL }
-            guard count <= freeDescriptors else { throw .ENOSPC }
+            guard count <= free else { throw .ENOSPC }
             for index in 0..<count {
                 let link = links[Int(firstFree)]
                 descriptor(index, readable, writable, next: index + 1 < count ? link : nil)
@@ -144,10 +148,10 @@ package final class DriverQueue {
         var room: UInt64 = 0
         for index in writable.indices { room += UInt64(writable[index].byteCount) }
         records[Int(head)] = Record(descriptors: descriptors, writableByteCount: room)
-        freeDescriptors -= descriptors
-        outstanding += 1
-        layout.available.storeRelaxed16(layout.availableEntryOffset(nextAvailable), head)
-        nextAvailable &+= 1
+        free -= descriptors
+        added += 1
+        layout.available.storeRelaxed16(layout.availableEntryOffset(position), head)
+        position &+= 1
         return head
     }
 
@@ -163,9 +167,9 @@ package final class DriverQueue {
 
     /// Makes everything added so far visible to the device, with all that was written to the buffers.
     package func publish() {
-        if nextAvailable == publishedAvailable { return }
-        layout.available.storeRelease16(RingLayout.indexOffset, nextAvailable)
-        publishedAvailable = nextAvailable
+        if position == publishedAvailable { return }
+        layout.available.storeRelease16(RingLayout.indexOffset, position)
+        publishedAvailable = position
     }
 
     /// Whether the device wants a kick for what was published since this was last asked. Ask once after each
@@ -188,21 +192,21 @@ package final class DriverQueue {
     // MARK: Taking chains back
 
     /// Whether a used chain waits; one load, for polling.
-    package var hasUsed: Bool { layout.used.loadAcquire16(RingLayout.indexOffset) != nextUsed }
+    package var hasUsed: Bool { layout.used.loadAcquire16(RingLayout.indexOffset) != usedPosition }
 
     /// Takes back the next used chain: its head and buffers are free again.
     /// - Returns: nil when none waits.
     /// - Throws: what is wrong with the ring; the position has not moved.
     package func popUsed() throws(RingFault) -> UsedElement? {
-        if knownUsed == nextUsed {
+        if knownUsed == usedPosition {
             // Acquire: the elements before this index, and what was written to their chains, are visible after it.
             let index = layout.used.loadAcquire16(RingLayout.indexOffset)
-            let waiting = index &- nextUsed
+            let waiting = index &- usedPosition
             if waiting == 0 { return nil }
-            guard waiting <= publishedAvailable &- nextUsed else { throw .usedIndexJumped }
+            guard waiting <= publishedAvailable &- usedPosition else { throw .usedIndexJumped }
             knownUsed = index
         }
-        let offset = layout.usedElementOffset(nextUsed)
+        let offset = layout.usedElementOffset(usedPosition)
         let identifier = layout.used.loadRelaxed32(offset)
         let written = layout.used.loadRelaxed32(offset + 4)
         guard let head = UInt16(exactly: identifier), head < layout.size else { throw .unknownUsedElement }
@@ -210,7 +214,7 @@ package final class DriverQueue {
         guard record.descriptors > 0 else { throw .unknownUsedElement }
         guard written <= record.writableByteCount else { throw .usedLengthTooLong }
         release(head, record)
-        nextUsed &+= 1
+        usedPosition &+= 1
         return UsedElement(head: head, written: written)
     }
 
@@ -220,8 +224,8 @@ package final class DriverQueue {
         for _ in 1..<record.descriptors { last = links[Int(last)] }
         links[Int(last)] = firstFree
         firstFree = head
-        freeDescriptors += record.descriptors
-        outstanding -= 1
+        free += record.descriptors
+        added -= 1
         records[Int(head)] = Record()
     }
 
@@ -239,7 +243,7 @@ package final class DriverQueue {
     /// - Returns: true when a used chain is there already, for which no interrupt may come: go on popping.
     package func enableInterrupts() -> Bool {
         if features.contains(.eventIndex) {
-            layout.available.storeRelaxed16(layout.usedEventOffset, nextUsed)
+            layout.available.storeRelaxed16(layout.usedEventOffset, usedPosition)
         } else {
             layout.available.storeRelaxed16(RingLayout.flagsOffset, 0)
         }

@@ -61,6 +61,12 @@ struct BenchCommand: ParsableCommand {
     var queues = 1
 
     @Option(
+        help: ArgumentHelp(
+            "How long the guest looks for an interrupt before it sleeps, in µs, as KVM does for a guest that halts.",
+            valueName: "N"))
+    var haltPollUs: Int64 = 200
+
+    @Option(
         help: ArgumentHelp("How long a daemon may take to answer anything, in seconds.", valueName: "S"))
     var timeout: Int32 = 30
 
@@ -92,6 +98,9 @@ struct BenchCommand: ParsableCommand {
         }
         guard (1...1000).contains(rounds ?? 1) else { throw ValidationError("--rounds: 1 to 1000") }
         guard (1...64).contains(queues) else { throw ValidationError("--queues: 1 to 64") }
+        guard (0...1_000_000).contains(haltPollUs) else {
+            throw ValidationError("--halt-poll-us: 0 to 1000000")
+        }
         guard (1...3600).contains(timeout) else { throw ValidationError("--timeout: 1 to 3600") }
         if let unknown = tests.flatMap({ Catalogue.select($0.words).unknown }) {
             throw ValidationError("there is no test \(unknown); --list names them")

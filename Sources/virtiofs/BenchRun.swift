@@ -24,6 +24,7 @@ struct BenchRun {
         session.stopDescriptor = signals.descriptor.rawValue
         session.lanes = options.queueDepth.values.max() ?? 1
         session.patience = options.timeout * 1000
+        session.haltPoll = options.haltPollUs * 1000
         do throws(BenchFailure) {
             let report = try options.compare ? compare(session) : measure(session)
             return finish(report)

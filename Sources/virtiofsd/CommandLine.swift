@@ -53,6 +53,7 @@ extension DaemonOptions {
         if let value = arguments.process.numRequestQueues {
             numRequestQueues = try parseNumber(value, option: "--num-request-queues", in: 1...64)
         }
+        share.hotDescriptors = ShareOptions.hotDescriptors(beside: numRequestQueues)
         waitingThreads = DeviceConfiguration.defaultWaitingThreads
         if let value = arguments.process.threadPoolSize {
             let number: Int32 = try parseNumber(value, option: "--thread-pool-size", in: 0...Int32.max)

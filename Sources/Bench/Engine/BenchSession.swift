@@ -15,6 +15,9 @@ package struct SessionOptions: Sendable {
     package var stopDescriptor: Int32 = -1
     /// How long the daemon may leave everything unanswered, in milliseconds.
     package var patience: Int32 = 30_000
+    /// How long to look for an interrupt before sleeping until it comes, in nanoseconds. 200 µs is the most that KVM does for a
+    /// guest that halts (halt_poll_ns, on x86).
+    package var haltPoll: Int64 = 200_000
 
     package init() {}
 }
@@ -66,7 +69,8 @@ package final class BenchSession {
         (client.uid, client.gid) = (geteuid(), getegid())
         client.timeout = options.patience
         generator = LoadGenerator(
-            frontend, lanes: options.lanes, stop: options.stopDescriptor, patience: options.patience)
+            frontend, lanes: options.lanes, stop: options.stopDescriptor, patience: options.patience,
+            haltPoll: options.haltPoll)
         do throws(Errno) {
             maximumWrite = try client.initialize(flags: Self.flags).maxWrite
         } catch {

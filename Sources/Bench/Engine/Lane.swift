@@ -32,7 +32,7 @@ struct Knowledge: Sendable {
 final class Lane {
     let index: Int
     let name: [UInt8]
-    var memory: LaneMemory
+    let memory: LaneMemory
     var knowledge = Knowledge()
     /// Which step is next or in flight.
     var step = 0

@@ -8,7 +8,7 @@ import Virtqueue
 /// A lane's piece of guest memory and the chain of its current request in it.
 ///
 /// Requests are put together in, and replies copied to, private memory: the device may write to the shared one at any time.
-struct LaneMemory {
+@safe final class LaneMemory {
     private static let page = 4096
     /// Before it lies the indirect table.
     private static let requestOffset = 3 * page
@@ -21,60 +21,65 @@ struct LaneMemory {
     private let table: IndirectTable
     private var readable: Direction
     private var writable: Direction
-    private var request = [UInt8](repeating: 0, count: page)
+    private let request = UnsafeMutableRawBufferPointer.allocate(byteCount: page, alignment: 8)
     private var requestByteCount = 0
     /// What was copied of the last reply.
-    private var reply = [UInt8](repeating: 0, count: page)
+    private let reply = UnsafeMutableRawBufferPointer.allocate(byteCount: page, alignment: 8)
 
     init(_ buffer: RAMBuffer) {
         self.buffer = buffer
         table = buffer.table(at: 0, descriptors: Self.requestOffset / 16)
         readable = Direction(buffer, head: Self.requestOffset, headerByteCount: MemoryLayout<InHeader>.size)
         writable = Direction(buffer, head: Self.replyOffset, headerByteCount: MemoryLayout<OutHeader>.size)
+        unsafe reply.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    deinit {
+        unsafe request.deallocate()
+        unsafe reply.deallocate()
     }
 
     // MARK: The request
 
     /// Begins a request: after this come its arguments in order, then `finish`.
-    mutating func begin() { requestByteCount = MemoryLayout<InHeader>.size }
+    func begin() { requestByteCount = MemoryLayout<InHeader>.size }
 
-    mutating func append(_ value: some BitwiseCopyable) {
+    @inline(__always) func append(_ value: some BitwiseCopyable) {
         put(value, at: requestByteCount)
         requestByteCount += MemoryLayout.size(ofValue: value)
     }
 
     /// Bytes as they are.
-    mutating func append(bytes: [UInt8]) {
-        // By index: an iterator is an allocation in a debug build, where tests count them.
-        for index in 0..<bytes.count { request[requestByteCount + index] = bytes[index] }
+    func append(bytes: [UInt8]) {
+        unsafe precondition(bytes.count <= request.count - requestByteCount, "a request beyond a page")
+        // SAFETY: inside the page, as just checked.
+        unsafe bytes.withUnsafeBytes {
+            unsafe UnsafeMutableRawBufferPointer(rebasing: request[requestByteCount...]).copyMemory(from: $0)
+        }
         requestByteCount += bytes.count
     }
 
     /// Bytes and a NUL.
-    mutating func append(name: [UInt8]) {
+    func append(name: [UInt8]) {
         append(bytes: name)
-        request[requestByteCount] = 0
-        requestByteCount += 1
+        append(UInt8(0))
     }
 
-    private mutating func put<T: BitwiseCopyable>(_ value: T, at offset: Int) {
-        precondition(offset + MemoryLayout<T>.size <= request.count, "a request beyond a page")
+    private func put<T: BitwiseCopyable>(_ value: T, at offset: Int) {
+        unsafe precondition(offset + MemoryLayout<T>.size <= request.count, "a request beyond a page")
         // SAFETY: inside the page, as just checked.
-        unsafe request.withUnsafeMutableBytes {
-            unsafe $0.storeBytes(of: value, toByteOffset: offset, as: T.self)
-        }
+        unsafe request.storeBytes(of: value, toByteOffset: offset, as: T.self)
     }
 
     /// Writes the header with the request's length, and lays out `dataByteCount` bytes of data to send and the room for the
     /// reply.
-    mutating func finish(_ header: InHeader, dataByteCount: Int, room: ReplyRoom) {
+    func finish(_ header: InHeader, dataByteCount: Int, room: ReplyRoom) {
         var header = header
         header.length = UInt32(clamping: requestByteCount + dataByteCount)
         put(header, at: 0)
         // SAFETY: `copy` checks the bounds.
-        unsafe request.span.extracting(..<requestByteCount).withUnsafeBytes {
-            unsafe buffer.copy($0, at: Self.requestOffset)
-        }
+        unsafe buffer.copy(
+            UnsafeRawBufferPointer(rebasing: request[..<requestByteCount]), at: Self.requestOffset)
         readable.layOut(
             argumentByteCount: requestByteCount - MemoryLayout<InHeader>.size, dataByteCount: dataByteCount)
         writable.layOut(argumentByteCount: room.argumentByteCount, dataByteCount: room.dataByteCount)
@@ -82,6 +87,7 @@ struct LaneMemory {
 
     /// Gives the request to the device.
     func submit(to queue: ChainQueue, token: UInt32) throws(Errno) {
+        let (readable, writable) = (readable, writable)
         try queue.submit(
             readable: readable.pieces.span.extracting(readable.range),
             writable: writable.pieces.span.extracting(writable.range), token: token,
@@ -91,31 +97,29 @@ struct LaneMemory {
     // MARK: The reply
 
     /// Copies `byteCount` bytes of the reply's header and arguments.
-    mutating func fetchReply(byteCount: Int) {
+    func fetchReply(byteCount: Int) {
         // SAFETY: the range is checked, and so is what `copy` reads.
-        unsafe reply.withUnsafeMutableBytes {
-            unsafe buffer.copy(
-                from: Self.replyOffset, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<byteCount]))
-        }
+        unsafe buffer.copy(
+            from: Self.replyOffset, into: UnsafeMutableRawBufferPointer(rebasing: reply[..<byteCount]))
     }
 
     /// A struct of what was fetched.
     func replyValue<T: BitwiseCopyable>(_ type: T.Type, at offset: Int = MemoryLayout<OutHeader>.size) -> T {
-        // SAFETY: loadUnaligned from a checked span; wire structs are integers, of which every bit pattern is a value.
-        unsafe reply.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: type)
+        unsafe precondition(offset + MemoryLayout<T>.size <= reply.count, "a reply beyond a page")
+        // SAFETY: inside the page; wire structs are integers, of which every bit pattern is a value.
+        return unsafe reply.loadUnaligned(fromByteOffset: offset, as: type)
     }
 
     /// Whether the fetched reply has exactly these bytes behind its header.
     func replyHas(_ bytes: [UInt8]) -> Bool {
-        for index in 0..<bytes.count where reply[MemoryLayout<OutHeader>.size + index] != bytes[index] {
-            return false
-        }
+        let start = MemoryLayout<OutHeader>.size
+        for index in 0..<bytes.count where unsafe reply[start + index] != bytes[index] { return false }
         return true
     }
 
     /// Copies the data of the reply, up to the size of `target`.
     func fetchData(into target: inout [UInt8], byteCount: Int) {
-        // SAFETY: as in fetchReply.
+        // SAFETY: the range is checked.
         unsafe target.withUnsafeMutableBytes {
             unsafe buffer.copy(
                 from: Self.dataOffset, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<byteCount]))

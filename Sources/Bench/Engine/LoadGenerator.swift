@@ -6,13 +6,16 @@ import HostOS
 
 /// Keeps a number of lanes busy on one device, from one thread.
 ///
-/// It waits as a guest does: asleep until the device interrupts. Its own cost is the same for every daemon: nothing is taken
-/// from the heap between two operations, and file data is never looked at.
+/// It waits as a guest does: until the device interrupts, first awake, as KVM is for a guest that has halted, then asleep.
+/// Its own cost is the same for every daemon: nothing is taken from the heap between two operations, and file data is never
+/// looked at.
 final class LoadGenerator {
     private let connection: Int32
     private let stop: Int32
     /// How long the device may leave everything unanswered, in milliseconds.
     private let patience: Int32
+    /// How long to wait awake, in nanoseconds.
+    private let haltPoll: Int64
     /// The hiprio queue, then the request queues.
     private let queues: [ChainQueue]
     private let lanes: [Lane]
@@ -36,10 +39,11 @@ final class LoadGenerator {
     /// - Parameters:
     ///   - frontend: started, with a buffer of `LaneMemory.byteCount` for each lane and one more.
     ///   - stop: readable when the user wants to end; −1 for never.
-    init(_ frontend: DeviceFrontend, lanes count: Int, stop: Int32, patience: Int32) {
+    init(_ frontend: DeviceFrontend, lanes count: Int, stop: Int32, patience: Int32, haltPoll: Int64) {
         connection = frontend.session.connection.descriptor.rawValue
         self.stop = stop
         self.patience = patience
+        self.haltPoll = haltPoll
         let queues = frontend.queues.map(\.chains)
         self.queues = queues
         lanes = (0..<count).map { Lane(index: $0, memory: LaneMemory(frontend.buffers[$0])) }
@@ -211,8 +215,11 @@ final class LoadGenerator {
         var isPending = false
         for index in queues.indices where queues[index].armInterrupts() { isPending = true }
         if isPending { return }
+        let awakeUntil = monotonicNanoseconds() + haltPoll
         let deadline = Deadline(milliseconds: patience)
-        while !pollSet.wait(timeoutMilliseconds: deadline.remainingMilliseconds) {
+        while !pollSet.wait(
+            timeoutMilliseconds: monotonicNanoseconds() < awakeUntil ? 0 : deadline.remainingMilliseconds)
+        {
             guard !deadline.hasPassed else {
                 throw .failed(
                     "\(underWay(steps)): no answer in \(patience / 1000) s (\(BenchFailure.text(.ETIMEDOUT)))"
