@@ -62,6 +62,7 @@ struct BenchRun {
         let plan = plan(rounds: 1)
         var report = Report(
             machine: MachineFacts(directory: nil), seconds: plan.seconds, rounds: plan.rounds,
+            haltPoll: sessionOptions.haltPoll,
             daemons: [
                 DaemonFacts(name: "daemon", version: nil, command: nil, requestQueues: options.queues)
             ])

@@ -29,7 +29,7 @@ import Testing
     /// Ours is twice as fast in one test and half as fast in the other, which one peer does not have.
     private var comparison: Report {
         var report = Report(
-            machine: machine, seconds: 2, rounds: 3,
+            machine: machine, seconds: 2, rounds: 3, haltPoll: 200_000,
             daemons: [
                 DaemonFacts(name: "ours", version: "1.0", command: ["/o", "x"], requestQueues: 2),
                 DaemonFacts(name: "rust", version: nil, command: ["/r"], requestQueues: 1),
@@ -104,7 +104,7 @@ import Testing
 
     @Test func theTableOfOneDaemon() {
         var report = Report(
-            machine: machine, seconds: 2, rounds: 1,
+            machine: machine, seconds: 2, rounds: 1, haltPoll: 0,
             daemons: [DaemonFacts(name: "daemon", version: nil, command: nil, requestQueues: 1)])
         report.tests = [
             TestResult(test: "open", depth: 1, daemons: [result("daemon", [measurement(8)])])
@@ -121,7 +121,7 @@ import Testing
         #expect(
             comparison.markdownText == """
                 * Machine: 2 CPUs (Some "CPU"), 2048 MiB, Linux 6.18.1, ext4
-                * Each figure: median of 3 rounds of 2.00 s
+                * Each figure: median of 3 rounds of 2.00 s; the guest halts awake for up to 200 µs
                 * ours: 1.0, 2 request queues
                 * rust: says no version, 1 request queue
                 * c: 7.2, 1 request queue
@@ -144,7 +144,7 @@ import Testing
                 {
                   "format": 1,
                   "machine": {"kernel": "6.18.1", "cpus": 2, "cpu_model": "Some \\"CPU\\"", "memory_mib": 2048, "file_system": "ext4"},
-                  "options": {"seconds": 2.000, "rounds": 3, "queue_size": 1024},
+                  "options": {"seconds": 2.000, "rounds": 3, "queue_size": 1024, "halt_poll_us": 200},
                   "daemons": [
                     {
                       "name": "ours",
@@ -248,7 +248,7 @@ import Testing
     }
 
     @Test func aPlotWithoutBars() {
-        let report = Report(machine: machine, seconds: 2, rounds: 1, daemons: [])
+        let report = Report(machine: machine, seconds: 2, rounds: 1, haltPoll: 0, daemons: [])
         #expect(report.plotText.contains(#"stroke="black""#))
         #expect(report.tableText == "test  depth  daemon  ops/s  p50  p99  CPU/op\n")
     }

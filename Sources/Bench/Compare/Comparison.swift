@@ -5,6 +5,7 @@ import HostOS
 package final class Comparison {
     package let contestants: [Contestant]
     private let parent: String?
+    private let haltPoll: Int64
 
     /// Starts ours and `peers`.
     ///
@@ -16,6 +17,7 @@ package final class Comparison {
         queues: Int, _ options: SessionOptions, note: (String) -> Void
     ) throws(BenchFailure) {
         self.parent = parent
+        haltPoll = options.haltPoll
         var mine = options
         mine.requestQueues = queues
         var theirs = options
@@ -35,6 +37,7 @@ package final class Comparison {
         let directory = parent ?? environmentVariable("TMPDIR") ?? "/tmp"
         var report = Report(
             machine: MachineFacts(directory: directory), seconds: plan.seconds, rounds: plan.rounds,
+            haltPoll: haltPoll,
             daemons: contestants.map(\.facts))
         do throws(PlanFailure) {
             report.tests = try plan.run(

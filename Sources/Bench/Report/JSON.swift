@@ -76,6 +76,7 @@ extension Report {
         let options: [(String, JSON)] = [
             ("seconds", .number(seconds)), ("rounds", .integer(rounds)),
             ("queue_size", .integer(BenchSession.queueSize)),
+            ("halt_poll_us", .integer(Int(haltPoll / 1000))),
         ]
         let daemonFacts: [JSON] = daemons.map { daemon in
             .object([

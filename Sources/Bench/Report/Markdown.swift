@@ -7,7 +7,7 @@ extension Report {
         var lines = [
             "* Machine: \(machine.processors) CPUs (\(machine.processorModel)), \(machine.memoryMebibytes) MiB, "
                 + "Linux \(machine.kernel), \(machine.fileSystem ?? "an unknown file system")",
-            "* Each figure: median of \(rounds) rounds of \(fixed(seconds, 2)) s",
+            "* Each figure: median of \(rounds) rounds of \(fixed(seconds, 2)) s; the guest halts awake for up to \(haltPoll / 1000) µs",
         ]
         for daemon in daemons {
             let queues =

@@ -110,13 +110,18 @@ package struct Report: Sendable {
     package let machine: MachineFacts
     package let seconds: Double
     package let rounds: Int
+    /// How long the guest waits awake for an interrupt, in nanoseconds.
+    package let haltPoll: Int64
     package let daemons: [DaemonFacts]
     package var tests: [TestResult] = []
 
-    package init(machine: MachineFacts, seconds: Double, rounds: Int, daemons: [DaemonFacts]) {
+    package init(
+        machine: MachineFacts, seconds: Double, rounds: Int, haltPoll: Int64, daemons: [DaemonFacts]
+    ) {
         self.machine = machine
         self.seconds = seconds
         self.rounds = rounds
+        self.haltPoll = haltPoll
         self.daemons = daemons
     }
 
