@@ -42,8 +42,10 @@ import CLinux
     package func loadRelaxed32(_ offset: Int) -> UInt32 {
         unsafe vfs_load_relaxed32(at(offset, width: 4))
     }
-    package func loadRelaxed64(_ offset: Int) -> UInt64 {
-        unsafe vfs_load_relaxed64(at(offset, width: 8))
+    /// Two neighbours of 64 bits, each loaded as a whole.
+    package func loadRelaxedPair64(_ offset: Int) -> (UInt64, UInt64) {
+        let address = unsafe at(offset, width: 16)
+        return unsafe (vfs_load_relaxed64(address), vfs_load_relaxed64(address + 8))
     }
     package func storeRelease16(_ offset: Int, _ value: UInt16) {
         unsafe vfs_store_release16(at(offset, width: 2), value)

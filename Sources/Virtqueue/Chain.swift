@@ -19,6 +19,14 @@ package final class Chain {
     private let writable: IOVectorList
     private var memory: GuestMemory?
 
+    /// The piece of guest memory [start, end) that is being put together: descriptors that follow on one another, as the
+    /// pages of a large buffer often do, are translated at once.
+    private var start: UInt64 = 0
+    private var end: UInt64 = 0
+    private var isWritable = false
+    /// Of all descriptors so far.
+    private var total: UInt64 = 0
+
     /// - Parameter capacity: the most pieces of memory in each direction.
     package init(capacity: Int = Chain.defaultCapacity) {
         readable = IOVectorList(capacity: capacity)
@@ -63,20 +71,32 @@ package final class Chain {
         if self.memory !== memory { self.memory = memory }
         readable.removeAll()
         writable.removeAll()
+        (start, end, isWritable, total) = (0, 0, false, 0)
     }
 
-    /// Adds the memory of a plain descriptor.
+    /// Adds the memory of a plain descriptor; after the last comes `finish`.
     func append(_ descriptor: Descriptor, memory: GuestMemory) throws(RingFault) {
-        let length = Int(descriptor.byteCount)
+        let length = UInt64(descriptor.byteCount)
         if length == 0 { return }
-        guard readable.byteCount + writable.byteCount + length <= 1 << 32 else { throw .lengthOverflow }
-        guard descriptor.isWritable || writable.byteCount == 0 else { throw .readableAfterWritable }
+        total += length
+        guard total <= 1 << 32 else { throw .lengthOverflow }
+        guard descriptor.isWritable || !isWritable else { throw .readableAfterWritable }
+        let address = descriptor.address.rawValue
+        let (next, wraps) = address.addingReportingOverflow(length)
+        guard !wraps else { throw .addressOutsideMemory }
+        if address != end || descriptor.isWritable != isWritable {
+            try finish(memory: memory)
+            (start, isWritable) = (address, descriptor.isWritable)
+        }
+        end = next
+    }
+
+    /// Translates what `append` has put together.
+    func finish(memory: GuestMemory) throws(RingFault) {
+        if start == end { return }
         do throws(MemoryFault) {
-            if descriptor.isWritable {
-                try memory.append(descriptor.address, byteCount: length, to: writable)
-            } else {
-                try memory.append(descriptor.address, byteCount: length, to: readable)
-            }
+            try memory.append(
+                GuestAddress(start), byteCount: Int(end - start), to: isWritable ? writable : readable)
         } catch {
             switch error {
             case .outsideMemory: throw .addressOutsideMemory

@@ -27,9 +27,8 @@ struct Descriptor {
     /// Descriptor `index` of `table`, which has more than `index`; each byte is fetched once, because the driver may
     /// change them at any time.
     init(_ index: UInt16, of table: SharedArea) {
-        let offset = Int(index) * Self.byteCount
-        let rest = table.loadRelaxed64(offset + 8)
-        address = GuestAddress(table.loadRelaxed64(offset))
+        let (start, rest) = table.loadRelaxedPair64(Int(index) * Self.byteCount)
+        address = GuestAddress(start)
         byteCount = UInt32(truncatingIfNeeded: rest)
         flags = UInt16(truncatingIfNeeded: rest >> 32)
         next = UInt16(truncatingIfNeeded: rest >> 48)

@@ -114,6 +114,7 @@ import GuestMemory
             let nested = try gather(indirectTable, count: count, from: 0, into: chain, memory: memory)
             guard nested == nil else { throw .nestedIndirect }
         }
+        try chain.finish(memory: memory)
         position &+= 1
         popped += 1
         return true

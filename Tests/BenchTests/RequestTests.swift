@@ -116,7 +116,7 @@ import Virtqueue
     @Test func chainsAreCutAsLinuxDoes() throws {
         let ram = try GuestRAM(byteCount: 2 << 20)
         let buffer = try RAMBuffer(at: .init(1 << 16), byteCount: LaneMemory.byteCount, memory: ram.memory)
-        var memory = LaneMemory(buffer)
+        let memory = LaneMemory(buffer)
         let queue = try ChainQueue(index: 1, size: 8, at: .init(0), ram: ram, features: .all)
         func chain(_ arguments: Int, data: Int, _ room: ReplyRoom) throws -> [(UInt64, UInt32, UInt16)] {
             memory.begin()

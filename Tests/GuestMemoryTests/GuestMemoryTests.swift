@@ -132,7 +132,7 @@ import Testing
         ])
         memory.regions[1].fill()
         let byUser = try memory.area(atUser: 0x8000_0010, byteCount: 16, alignment: 16)
-        #expect(byUser.loadRelaxed64(0) == 0x1716_1514_1312_1110)
+        #expect(byUser.loadRelaxedPair64(0).0 == 0x1716_1514_1312_1110)
         let byGuest = try memory.area(at: GuestAddress(0x2ff0), byteCount: 16, alignment: 16)
         #expect(byGuest.byteCount == 16)
         byUser.storeRelaxed32(4, 7)

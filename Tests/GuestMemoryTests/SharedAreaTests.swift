@@ -18,7 +18,7 @@ import Testing
             0, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0xff,
         ]
         #expect([UInt8](storage) == expected)
-        #expect(area.loadRelaxed64(8) == 0x8877_6655_4433_2211)
+        #expect(area.loadRelaxedPair64(8).0 == 0x8877_6655_4433_2211)
         #expect(area.loadRelaxed32(12) == 0x8877_6655)
         #expect(area.loadRelaxed16(20) == 0x0201)
         #expect(area.loadAcquire16(30) == 0xfffe)
@@ -27,7 +27,7 @@ import Testing
         #expect(part.byteCount == 8)
         #expect(part.loadRelaxed32(4) == 0x8877_6655)
         part.zero()
-        #expect(area.loadRelaxed64(8) == 0)
+        #expect(area.loadRelaxedPair64(8).0 == 0)
         #expect(area.loadRelaxed32(16) == 0xddcc_bbaa)
     }
 
