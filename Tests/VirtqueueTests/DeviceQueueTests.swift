@@ -73,6 +73,24 @@ import Virtqueue
         #expect(lengths(of: bench.chain.writableVectors(from: 0)) == [8, 8])
     }
 
+    /// Pages that follow on one another are put together, but neither across regions nor across the two directions.
+    @Test func neighboursMakeOnePiece() throws {
+        let bench = try Bench(size: 8)
+        let content = (0..<96).map { UInt8($0) }
+        try bench.write(content, at: Bench.border - 64)
+        try bench.add(
+            [buffer(Bench.border - 64, 32), buffer(Bench.border - 32, 48), buffer(Bench.border + 16, 16)],
+            [buffer(Bench.border + 32, 8), buffer(Bench.border + 40, 8), buffer(Bench.border + 64, 8)])
+        #expect(try bench.pop())
+        #expect(bench.chain.request == content)
+        #expect(lengths(of: bench.chain.readableVectors(from: 0)) == [64, 32])
+        #expect(lengths(of: bench.chain.writableVectors(from: 0)) == [16, 8])
+        // The next chain begins anew, where the last one ended too.
+        try bench.add([buffer(Bench.border + 72, 8)], [])
+        #expect(try bench.pop())
+        #expect(bench.chain.readableByteCount == 8 && bench.chain.writableByteCount == 0)
+    }
+
     @Test func followsIndirectTables() throws {
         let bench = try Bench(size: 2, features: .indirectDescriptors)
         try bench.write([1, 2, 3], at: 0x10_0000)
