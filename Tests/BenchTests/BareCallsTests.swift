@@ -20,6 +20,26 @@ import Testing
         #expect(try opened(below: parent.path) == [])
     }
 
+    /// The thread beside the calls uses its CPU meanwhile and is gone afterwards.
+    @Test func aGuestThatIsAwake() throws {
+        func threads() throws -> [String] {
+            try Files.names(in: "/proc/self/task").filter {
+                try Files.text("/proc/self/task/\($0)/comm").hasPrefix("awake")
+            }
+        }
+        #expect(try threads() == [])
+        #expect(try AwakeGuest.beside { 7 } == 7)
+        let seen = try AwakeGuest.beside { () throws(Errno) in (try? threads())?.count ?? 0 }
+        #expect(seen == 1)
+        #expect(try threads() == [])
+        let parent = try TemporaryDirectory(prefix: "bare-test.")
+        let script = try #require(Catalogue.select(["getattr"]).scripts.first)
+        let result = try BareCalls(in: parent.path, besideAwakeGuest: true)
+            .measure(script, depth: 1, seconds: 0)
+        #expect(result.operations == 16)
+        #expect(try threads() == [])
+    }
+
     /// The descriptors of this process that are of something in `directory`; other tests run beside this one.
     private func opened(below directory: String) throws -> [String] {
         try Files.names(in: "/proc/self/fd").filter { number in

@@ -11,9 +11,15 @@ import HostOS
 /// test itself.
 package struct BareCalls {
     private let directory: String
+    private let guestIsAwake: Bool
 
-    /// - Parameter directory: where each measurement makes a directory of its own.
-    package init(in directory: String) { self.directory = directory }
+    /// - Parameters:
+    ///   - directory: where each measurement makes a directory of its own.
+    ///   - guestIsAwake: keep a second CPU as busy as a guest does that waits awake.
+    package init(in directory: String, besideAwakeGuest guestIsAwake: Bool = false) {
+        self.directory = directory
+        self.guestIsAwake = guestIsAwake
+    }
 
     /// How many operations are made between two looks at the clock.
     private static let batch = 16
@@ -59,8 +65,11 @@ package struct BareCalls {
             }
         }
         let duration = Int64(seconds * 1e9)
-        _ = try run(for: duration / 5)
-        return try run(for: duration)
+        func measured() throws(Errno) -> BareMeasurement {
+            _ = try run(for: duration / 5)
+            return try run(for: duration)
+        }
+        return try guestIsAwake ? AwakeGuest.beside(measured) : measured()
     }
 }
 
