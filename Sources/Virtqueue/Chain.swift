@@ -95,8 +95,12 @@ package final class Chain {
     func finish(memory: GuestMemory) throws(RingFault) {
         if start == end { return }
         do throws(MemoryFault) {
-            try memory.append(
-                GuestAddress(start), byteCount: Int(end - start), to: isWritable ? writable : readable)
+            // Not one call with one list or the other: that would count its references.
+            if isWritable {
+                try memory.append(GuestAddress(start), byteCount: Int(end - start), to: writable)
+            } else {
+                try memory.append(GuestAddress(start), byteCount: Int(end - start), to: readable)
+            }
         } catch {
             switch error {
             case .outsideMemory: throw .addressOutsideMemory
