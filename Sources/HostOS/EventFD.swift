@@ -17,7 +17,8 @@ package final class EventFD: Sendable {
     package func signal() { signalEvent(descriptor.rawValue) }
 
     /// Sets the counter back to zero.
-    package func clear() { clearEvent(descriptor.rawValue) }
+    @discardableResult
+    package func clear() -> Bool { clearEvent(descriptor.rawValue) }
 }
 
 /// Adds one to the eventfd `number`, or writes eight bytes where a peer gave us a pipe (UML does).

@@ -215,11 +215,9 @@ final class LoadGenerator {
         var isPending = false
         for index in queues.indices where queues[index].armInterrupts() { isPending = true }
         if isPending { return }
-        let awakeUntil = monotonicNanoseconds() + haltPoll
+        if haltAwake() { return }
         let deadline = Deadline(milliseconds: patience)
-        while !pollSet.wait(
-            timeoutMilliseconds: monotonicNanoseconds() < awakeUntil ? 0 : deadline.remainingMilliseconds)
-        {
+        while !pollSet.wait(timeoutMilliseconds: deadline.remainingMilliseconds) {
             guard !deadline.hasPassed else {
                 throw .failed(
                     "\(underWay(steps)): no answer in \(patience / 1000) s (\(BenchFailure.text(.ETIMEDOUT)))"
@@ -235,6 +233,17 @@ final class LoadGenerator {
                 )
             }
         }
+    }
+
+    /// Waits for an interrupt as long as KVM keeps a CPU awake that halts. Returns whether there was one.
+    private func haltAwake() -> Bool {
+        if haltPoll == 0 { return false }
+        let end = monotonicNanoseconds() + haltPoll
+        var wasInterrupted = false
+        repeat {
+            for index in queues.indices where queues[index].clearCall() { wasInterrupted = true }
+        } while !wasInterrupted && monotonicNanoseconds() < end
+        return wasInterrupted
     }
 
     /// A look at the signals and the connection between two operations.

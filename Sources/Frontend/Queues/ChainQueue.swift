@@ -171,7 +171,9 @@ package final class ChainQueue: Sendable {
     /// Readable when the device has given up the ring, or broken it.
     package var errorDescriptor: Int32 { error.descriptor.rawValue }
 
-    package func clearCall() { call.clear() }
+    /// Returns whether it was.
+    @discardableResult
+    package func clearCall() -> Bool { call.clear() }
 
     package var call: EventFD { state.withLock { $0.call } }
 
