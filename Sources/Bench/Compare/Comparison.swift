@@ -41,7 +41,7 @@ package final class Comparison {
             daemons: contestants.map(\.facts))
         do throws(PlanFailure) {
             report.tests = try plan.run(
-                contestants.map { ($0.name, $0.session) }, 
+                contestants.map { ($0.name, $0.session) },
                 bare: BareCalls(in: directory, besideAwakeGuest: haltPoll > 0 && usableCPUs() > 1),
                 progress: progress)
         } catch {
