@@ -28,12 +28,14 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 var targets: [Target] = [
     .target(name: "CLinux", cSettings: gnu),
+    .systemLibrary(name: "CCapNG"),
     // For tests only: whatever links it has its own malloc.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: gnu),
     .target(name: "SystemCallLog", path: "Tests/SystemCallLog", cSettings: gnu),
 ]
 targets += room("Errors")
 targets += room("HostOS", ["CLinux", "Errors"])
+targets += room("Sandbox", ["CCapNG", "CLinux", "Errors", "HostOS"])
 targets += room("StateArena", ["CLinux", "Errors", "HostOS"])
 targets += room("GuestMemory", ["CLinux", "Errors", "HostOS"])
 targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostOS"])
@@ -63,13 +65,14 @@ targets += [
     .executableTarget(
         name: "virtiofsd",
         dependencies: [
-            "Errors", "Backend", "HostFS", "StateArena", "VhostUser", "HostOS", arguments, logging,
+            "Errors", "Backend", "HostFS", "Sandbox", "StateArena", "VhostUser", "HostOS", arguments, logging,
         ],
         cSettings: gnu, swiftSettings: strict),
     .testTarget(
         name: "virtiofsdTests",
         dependencies: [
-            "virtiofsd", "Backend", "Errors", "FuseWire", "Frontend", "HostFS", "HostOS", logging,
+            "virtiofsd", "Backend", "CLinux", "Errors", "FuseWire", "Frontend", "HostFS", "HostOS", "Sandbox",
+            logging,
         ],
         cSettings: gnu,
         swiftSettings: relaxed),
