@@ -4,6 +4,7 @@ import Errors
 import FuseServer
 import Glibc
 import HostOS
+import Synchronization
 
 /// How a new object gets the label that the guest's security module chose for it (FUSE_SECURITY_CTX).
 ///
@@ -44,6 +45,15 @@ extension HostFS {
     func setLabel(_ caller: borrowing Caller, on opened: Int32) throws(Errno) {
         guard let label = caller.label else { return }
         enterDaemon()
-        try unsafe setAttribute(processName(of: opened), label.name.cString, to: label.value, flags: 0)
+        do throws(Errno) {
+            try unsafe setAttribute(processName(of: opened), label.name.cString, to: label.value, flags: 0)
+        } catch {
+            if error == .EPERM, !share.hasRefusedLabel.exchange(true, ordering: .relaxed) {
+                Log.warning(
+                    "the host refuses the label of a new file, which is then not made: --security-label takes --modcaps "
+                        + "+sys_admin where the host does not run the guest's security module")
+            }
+            throw error
+        }
     }
 }

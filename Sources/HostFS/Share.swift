@@ -35,6 +35,9 @@ package final class Share: FileSystemShare {
     /// Whether inodes are referred to by file handle, where their file system has them.
     package let usesFileHandles: Bool
 
+    /// The host has refused to set a label, and the log has it.
+    let hasRefusedLabel = Atomic<Bool>(false)
+
     /// Opens the shared directory. Process-wide effect: the umask becomes 0, because the guest applies its own.
     ///
     /// - Throws: `StartupError` when the directory cannot be served, or file handles are demanded and cannot be had.

@@ -207,6 +207,15 @@ struct ProcessArguments: ParsableArguments {
             valueName: "none"))
     var sandbox: String?
 
+    @Option(
+        parsing: .unconditional,  // it may begin with a minus
+        help: .init(
+            """
+            Keep other capabilities than a share needs, such as +sys_admin:-mknod. trusted.* attributes need sys_admin, \
+            chattr +i and +a linux_immutable. Names of capabilities(7) without CAP_.
+            """, valueName: "+CAP:-CAP…"))
+    var modcaps: String?
+
     @Option(help: .init("Default: info.", valueName: "error|warn|info|debug|trace|off"))
     var logLevel: String?
 
@@ -236,7 +245,6 @@ struct ProcessArguments: ParsableArguments {
 /// Options of virtiofsd 1.14 that are refused; see Unbuilt.swift.
 struct UnbuiltArguments: ParsableArguments {
     @Option var seccomp: String?
-    @Option var modcaps: String?
     @Option(parsing: .singleValue) var xattrmap: [String] = []
     @Option(parsing: .singleValue) var uidMap: [String] = []
     @Option(parsing: .singleValue) var gidMap: [String] = []

@@ -4,6 +4,7 @@ import Backend
 import Errors
 import HostFS
 import HostOS
+import Sandbox
 
 /// What a command line asks for.
 enum Request {
@@ -66,6 +67,7 @@ extension DaemonOptions {
             let number: UInt64 = try parseNumber(value, option: "--rlimit-nofile", in: 0...UInt64(Int64.max))
             descriptorBudget = number == 0 ? .unchanged : .exactly(number)
         }
+        capabilities = CapabilityChanges()
         once = arguments.process.once
         syslog = arguments.process.syslog
         logLevel = .info
@@ -79,8 +81,23 @@ extension DaemonOptions {
                 "running without a sandbox: the daemon can reach all that its user can (--sandbox none says that this is meant)"
             )
         }
+        if let (value, spelled) = settings[.modcaps] { try setCapabilities(value, spelled: spelled) }
         if arguments.place.socket != nil { warnings.append("--socket is deprecated: use --socket-path") }
         if arguments.process.debug { warnings.append("-d is deprecated: use --log-level debug") }
+    }
+}
+
+extension DaemonOptions {
+    /// File handles go with their capability, unless they are demanded.
+    private mutating func setCapabilities(_ list: String, spelled: String) throws(StartupError) {
+        capabilities = try CapabilityChanges(list, spelled: spelled)
+        guard capabilities.removed.contains(.fileHandles), share.inodeFileHandles != .never else { return }
+        if share.inodeFileHandles == .mandatory {
+            throw contradiction("--inode-file-handles mandatory", spelled)
+        }
+        share.inodeFileHandles = .never
+        warnings.append(
+            "without dac_read_search no file handles: each inode that a guest knows takes a descriptor")
     }
 }
 

@@ -2,6 +2,7 @@
 import Backend
 import HostFS
 import HostOS
+import Sandbox
 
 /// Everything the command line says, checked.
 struct DaemonOptions: Sendable {
@@ -28,6 +29,8 @@ struct DaemonOptions: Sendable {
     var polling: PollingOptions
     var once: Bool
     var descriptorBudget: DescriptorBudget
+    /// `--modcaps`.
+    var capabilities: CapabilityChanges
     var logLevel: LogLevel
     var syslog: Bool
     /// What the user should know although the daemon starts: one line each.

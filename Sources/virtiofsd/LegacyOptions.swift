@@ -12,6 +12,7 @@ enum LegacyOptions {
     ]
     private static let values: [String: Settings.Key] = [
         "source": .sharedDir, "cache": .cache, "sandbox": .sandbox, "loglevel": .logLevel,
+        "modcaps": .modcaps,
     ]
 
     /// Adds what one `-o` list says to `settings`.

@@ -3,6 +3,7 @@ import Backend
 import Errors
 import HostFS
 import HostOS
+import Sandbox
 import StateArena
 import VhostUser
 
@@ -11,12 +12,15 @@ func serve(_ options: DaemonOptions) throws(StartupError) {
     installLog(level: options.logLevel, toSyslog: options.syslog)
     for warning in options.warnings { Log.warning(warning) }
     ignoreBrokenPipes()
+    try doing("give up", "new privileges") { () throws(Errno) in try forbidNewPrivileges() }
     let watch = try doing("watch for", "signals") { () throws(Errno) in try ShutdownWatch() }
     try applyDescriptorBudget(options.descriptorBudget)
 
     let arena = try doing("make", "the table of what the guest knows") { () throws(Errno) in try StateArena()
     }
     let share = try openShare(options.share, arena)
+    // Each thread inherits what this one has left.
+    try giveUpCapabilities(options, share)
     let device = try doing("start", "the queues' threads") { () throws(Errno) in
         try Device(
             configuration: DeviceConfiguration(
@@ -34,6 +38,13 @@ func serve(_ options: DaemonOptions) throws(StartupError) {
     // Kata's runtime-rs starts the VM when it reads these words.
     Log.info("Waiting for vhost-user socket connection...")
     try doing("watch for", "signals") { () throws(Errno) in try watch.whileRunning { daemon.run() } }
+}
+
+private func giveUpCapabilities(_ options: DaemonOptions, _ share: Share) throws(StartupError) {
+    let cut = try cutCapabilities(
+        to: share.usesFileHandles ? [.ofShare, .fileHandles] : .ofShare, options.capabilities)
+    if let remark = cut.remark { Log.warning(remark) }
+    Log.debug("capabilities: \(cut.kept)")
 }
 
 private func openShare(_ options: ShareOptions, _ arena: StateArena) throws(StartupError) -> Share {

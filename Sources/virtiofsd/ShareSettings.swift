@@ -15,6 +15,7 @@ extension Settings {
             (.posixACL, "--posix-acl", features.posixACL),
             (.securityLabel, "--security-label", features.securityLabel),
             (.logLevel, "--log-level", process.logLevel), (.sandbox, "--sandbox", process.sandbox),
+            (.modcaps, "--modcaps", process.modcaps),
         ]
         for (key, option, value) in values {
             if let value { try set(key, to: value, option: option, spelling: spelling(option, value)) }

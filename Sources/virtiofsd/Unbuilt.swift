@@ -12,16 +12,13 @@ enum Unbuilt {
     private static let sandbox = Gap(
         reason: "the sandbox is not built yet",
         hint: "leave it out or say none, and confine the daemon from outside (a container, a systemd unit)")
-    private static let capabilities = Gap(
-        reason: "choosing capabilities is not built yet",
-        hint: "leave it out and start the daemon with the ones it shall have")
     private static let maps = Gap(
         reason: "id and xattr maps are not built yet",
         hint: "leave it out; the guest then sees the ids and names of the host")
     private static let migration = Gap(reason: "live migration is not built yet", hint: "leave it out")
 
     /// Those that the `-o` list has too.
-    static let legacy = ["xattrmap": maps, "modcaps": capabilities]
+    static let legacy = ["xattrmap": maps]
 
     static func error(_ spelled: String, _ gap: Gap) -> StartupError {
         StartupError(operation: "use", subject: spelled, reason: gap.reason, hint: gap.hint)
@@ -44,7 +41,6 @@ enum Unbuilt {
             throw isKnown
                 ? error(spelled, sandbox) : unknown(spelled, "action", ["none", "kill", "log", "trap"])
         }
-        if let value = arguments.modcaps { throw error(spelling("--modcaps", value), capabilities) }
         let mapped = [
             ("--xattrmap", arguments.xattrmap), ("--uid-map", arguments.uidMap),
             ("--gid-map", arguments.gidMap),

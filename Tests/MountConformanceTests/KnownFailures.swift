@@ -9,15 +9,6 @@ struct KnownFailure {
 }
 
 enum KnownFailures {
-    static let ofOurs = [
-        KnownFailure(
-            names: ["xattr/trusted-list"],
-            reason: """
-                A kernel that knows idmapped mounts of FUSE does not say who lists attributes, so the names of trusted ones are \
-                shown to nobody. Root has their values by name.
-                """)
-    ]
-
     static let ofRust =
         [
             KnownFailure(

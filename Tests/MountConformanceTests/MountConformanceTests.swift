@@ -59,9 +59,9 @@ import Testing
         .enabled(if: ready("mount of our daemon", .root)),
         arguments: [
             [], ["--posix-acl", "--xattr", "--cache=always"],
-            ["--posix-acl", "--xattr", "--cache=never", "--allow-mmap"],
+            ["--posix-acl", "--xattr", "--cache=never", "--allow-mmap", "--modcaps=+linux_immutable"],
         ])
-    func ours(options: [String]) throws { try check(nil, options, known: KnownFailures.ofOurs) }
+    func ours(options: [String]) throws { try check(nil, options, known: []) }
 
     @Test(.enabled(if: ready("mount of the Rust daemon", .root, .lab)))
     func rust() throws {

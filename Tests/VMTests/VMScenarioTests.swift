@@ -6,7 +6,10 @@ import Testing
 @Suite(.serialized) struct VMScenarioTests {
     @Test(
         .enabled(if: requirementsMet("VMScenario.local", .debianRoot, .root)),
-        arguments: [("core", []), ("files", ["local"]), ("names", []), ("users", ["acl"]), ("programs", [])])
+        arguments: [
+            ("core", []), ("files", ["local"]), ("names", ["privileged"]), ("users", ["acl", "privileged"]),
+            ("programs", []),
+        ])
     func onALocalDirectory(name: String, words: [String]) throws {
         let scratch = try ScratchDirectory()
         for failure in Scenario.failures(in: try Scenario(name).runOnHost(scratch.path, words)) {

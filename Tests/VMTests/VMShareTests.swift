@@ -24,6 +24,9 @@ import Testing
         }
     }
 
+    /// What the word "privileged" of the scenarios speaks of.
+    private static let privileged = "--modcaps=+sys_admin:+linux_immutable"
+
     private func check(_ stack: Stack, _ cases: [Case]) throws {
         let guest = try TestGuest(stack, cases.map(\.share))
         for one in cases {
@@ -50,9 +53,11 @@ import Testing
             .stock,
             [
                 try Case("plain", 1, run: [("files", []), ("names", []), ("users", []), ("programs", [])]),
-                try Case("acl", 1, ["--posix-acl"], run: [("users", ["acl"])]),
+                try Case(
+                    "acl", 1, ["--posix-acl", Self.privileged], run: [("users", ["acl", "privileged"])]),
                 try Case("never", 1, cache: "never", ["--allow-direct-io"], run: [("files", ["no-mapping"])]),
-                try Case("always", 1, cache: "always", run: [("names", [])]),
+                try Case(
+                    "always", 1, cache: "always", [Self.privileged], run: [("names", ["privileged"])]),
                 try Case("metadata", 1, cache: "metadata", run: [("core", ["no-mapping"])]),
                 try Case("writeback", 1, ["--writeback"], run: [("files", [])]),
                 try readOnlyCase(requestQueues: 1),
@@ -65,12 +70,15 @@ import Testing
             .lab,
             [
                 try Case("plain", 4, run: [("files", []), ("names", []), ("users", []), ("programs", [])]),
-                try Case("acl", 4, ["--posix-acl"], run: [("users", ["acl"])]),
+                try Case(
+                    "acl", 4, ["--posix-acl", Self.privileged], run: [("users", ["acl", "privileged"])]),
                 try Case("writeback", 4, ["--writeback"], run: [("core", [])]),
                 try Case("mapped", 4, cache: "never", ["--allow-mmap"], run: [("core", [])]),
                 try Case(
-                    "exclusive", 4, cache: "always", ["--exclusive"],
-                    run: [("files", []), ("names", []), ("users", []), ("programs", [])]),
+                    "exclusive", 4, cache: "always", ["--exclusive", Self.privileged],
+                    run: [
+                        ("files", []), ("names", ["privileged"]), ("users", ["privileged"]), ("programs", []),
+                    ]),
                 try readOnlyCase(requestQueues: 4),
             ])
     }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import Errors
+import Frontend
 import Glibc
 import HostOS
+import Testing
 
 /// The built daemon as a child process, with a directory of its own to share and to listen in.
 final class DaemonProcess {
@@ -13,17 +15,21 @@ final class DaemonProcess {
     private var unread = ""
 
     /// Starts it on `share` and `socket` with `more`, and waits until it says that it is ready.
-    init(_ more: [String] = []) throws {
+    ///
+    /// - Parameter command: the daemon, or a program that becomes the daemon with its arguments, as whoever it likes.
+    init(_ more: [String] = [], command: [String] = [executable]) throws {
         directory = try makeTemporaryDirectory()
         _ = mkdir(directory + "/share", 0o755)
+        for path in [directory, directory + "/share"] where command != [executable] { chmod(path, 0o777) }
         var ends: [Int32] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw Errno(rawValue: errno) }
         errors = OwnedDescriptor(adopting: ends[0])
         let input = OwnedDescriptor(adopting: open("/dev/null", O_RDWR | O_CLOEXEC))
         let output = OwnedDescriptor(adopting: ends[1])
+        let words =
+            command + ["--shared-dir", directory + "/share", "--socket-path", directory + "/socket"] + more
         child = try ChildProcess(
-            program: executable,
-            arguments: ["--shared-dir", directory + "/share", "--socket-path", directory + "/socket"] + more,
+            program: words[0], arguments: Array(words.dropFirst()),
             descriptors: [input.rawValue, input.rawValue, output.rawValue])
         try waitForLine("Waiting for vhost-user socket connection")
     }
@@ -56,6 +62,15 @@ final class DaemonProcess {
         let text: String
         let before: String
     }
+}
+
+/// The daemon's own process; our child is its guard.
+func peer(of frontend: DeviceFrontend) -> pid_t {
+    var credentials = ucred()
+    var size = socklen_t(MemoryLayout<ucred>.size)
+    let socket = frontend.session.connection.descriptor.rawValue
+    #expect(getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
+    return credentials.pid
 }
 
 /// The daemon beside the running test bundle.

@@ -59,13 +59,4 @@ import Testing
         try frontend.session.addMemoryRegion(plugged.regions[0], file: plugged.file)
         #expect(try usage(of: daemon, listening: process) <= Self.allowed)
     }
-
-    /// The daemon itself: our child is its guard.
-    private func peer(of frontend: DeviceFrontend) -> pid_t {
-        var credentials = ucred()
-        var size = socklen_t(MemoryLayout<ucred>.size)
-        let socket = frontend.session.connection.descriptor.rawValue
-        #expect(getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
-        return credentials.pid
-    }
 }

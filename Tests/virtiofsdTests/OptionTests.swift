@@ -2,6 +2,7 @@
 import Backend
 import HostFS
 import HostOS
+import Sandbox
 import Testing
 
 @testable import virtiofsd
@@ -26,6 +27,7 @@ import Testing
         #expect(read.waitingThreads == 8)
         #expect(read.logLevel == .info)
         #expect(read.descriptorBudget == .automatic)
+        #expect(read.capabilities == CapabilityChanges())
         #expect(read.warnings.isEmpty)
     }
 
@@ -44,6 +46,40 @@ import Testing
         let words = ["--shared-dir=/s", "--socket-path=/p"]
         #expect(try options(words + ["--poll-us", value], cpus: cpus).polling.mode == mode)
         if value == "auto" { #expect(try options(words, cpus: cpus).polling.mode == mode) }
+    }
+
+    @Test func capabilities() throws {
+        let wanted = try CapabilityChanges("+sys_admin:-mknod", spelled: "")
+        let ways = [
+            ["--modcaps", "+sys_admin:-mknod"], ["--modcaps=-mknod:+sys_admin"],
+            ["-o", "modcaps=+sys_admin:-mknod"],
+            ["--modcaps=+sys_admin:-mknod", "-omodcaps=+sys_admin:-mknod"],
+            ["--modcaps=-chown", "--modcaps=+SYS_ADMIN:-mknod"],
+        ]
+        for words in ways {
+            let read = try options(["--shared-dir=/s", "--socket-path=/p", "--sandbox=none"] + words)
+            #expect(read.capabilities == wanted && read.warnings.isEmpty)
+            #expect(read.share.inodeFileHandles == .prefer)
+        }
+        // A value that begins with a minus.
+        #expect(
+            try options(with: "--modcaps", "-mknod").capabilities.removed == CapabilitySet(named: "mknod"))
+    }
+
+    /// Without the capability handles cannot be opened, and need not be probed for.
+    @Test func fileHandlesGoWithTheirCapability() throws {
+        for (word, warnings) in [("prefer", 1), ("never", 0)] {
+            let read = try options(
+                with: "--sandbox=none", "--modcaps=-dac_read_search", "--inode-file-handles", word)
+            #expect(read.share.inodeFileHandles == .never && read.warnings.count == warnings)
+        }
+        let kept = try options(
+            with: "--modcaps=-dac_read_search:+dac_read_search", "--inode-file-handles=mandatory")
+        #expect(kept.share.inodeFileHandles == .mandatory)
+        #expect(
+            refusal(with: "--modcaps=-dac_read_search", "--inode-file-handles=mandatory")
+                == "cannot combine --inode-file-handles mandatory and --modcaps -dac_read_search: they contradict each other; "
+                + "leave one of them out")
     }
 
     @Test(arguments: [("0", 8), ("1", 1), ("16", 16), ("2147483647", 32)]) func waitingThreads(
@@ -181,7 +217,7 @@ import Testing
             "--no-announce-submounts", "--inode-file-handles", "--allow-direct-io", "--preserve-noatime",
             "--posix-lock",
             "--flock", "--num-request-queues", "--thread-pool-size", "--poll-us", "--rlimit-nofile", "--once",
-            "--sandbox",
+            "--sandbox", "--modcaps",
             "--log-level", "--syslog", "--print-capabilities", "-V, --version", "-o <LIST>", "-h, --help",
         ] { #expect(text.contains(option)) }
         #expect(!text.contains("--migration-mode"))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Names, directories, links, attributes, extended attributes.
+# Names, directories, links, attributes, extended attributes. The word "privileged" says that trusted.* attributes and the flags
+# of chattr +i and +a can be set: the daemon has kept CAP_SYS_ADMIN and CAP_LINUX_IMMUTABLE.
+PRIVILEGED = "privileged" in sys.argv[2:]
 NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 
 
@@ -220,9 +222,14 @@ def extended_attributes():
     write("file", b"x")
     os.setxattr("file", "user.one", b"1")
     os.setxattr("file", "user.empty", b"")
-    os.setxattr("file", "trusted.two", b"\0\xff")
+    if PRIVILEGED:
+        os.setxattr("file", "trusted.two", b"\0\xff")
+        equal(os.getxattr("file", "trusted.two"), b"\0\xff")
+    else:
+        fails(errno.EPERM, os.setxattr, "file", "trusted.two", b"2")
+        fails(errno.ENODATA, os.getxattr, "file", "trusted.two")
     equal(sorted(attributes("file")), ["user.empty", "user.one"])
-    equal([os.getxattr("file", name) for name in ("user.one", "user.empty", "trusted.two")], [b"1", b"", b"\0\xff"])
+    equal([os.getxattr("file", name) for name in ("user.one", "user.empty")], [b"1", b""])
     fails(errno.EEXIST, os.setxattr, "file", "user.one", b"2", os.XATTR_CREATE)
     fails(errno.ENODATA, os.setxattr, "file", "user.none", b"2", os.XATTR_REPLACE)
     os.setxattr("file", "user.one", b"replaced", os.XATTR_REPLACE)
@@ -241,8 +248,9 @@ def extended_attributes():
     os.mkdir("directory")
     os.setxattr("directory", "user.d", b"d")
     os.symlink("file", "link")
-    os.setxattr("link", "trusted.link", b"l", follow_symlinks=False)
-    equal((attributes("link"), os.getxattr("link", "trusted.link", follow_symlinks=False)), ([], b"l"))
+    if PRIVILEGED:
+        os.setxattr("link", "trusted.link", b"l", follow_symlinks=False)
+        equal((attributes("link"), os.getxattr("link", "trusted.link", follow_symlinks=False)), ([], b"l"))
     equal(os.getxattr("directory", "user.d"), b"d")
     fails(errno.EPERM, os.setxattr, "link", "user.no", b"l", follow_symlinks=False)
     fails(errno.ERANGE, os.setxattr, "file", "user." + "n" * 251, b"v")
@@ -275,6 +283,15 @@ def inode_flags():
     if os.path.exists("/usr/bin/lsattr"):
         shell("chattr +d file && lsattr file | grep -q d && chattr -d file")
     fails(errno.ENOTTY, fcntl.ioctl, descriptor, 0x12345678)
+    for flag in (IMMUTABLE, APPEND):
+        if PRIVILEGED:
+            change(plain | flag)
+            fails(errno.EPERM, os.truncate, "file", 0)
+            fails(errno.EPERM, os.unlink, "file")
+            change(plain)
+        else:
+            fails(errno.EPERM, change, plain | flag)
+    os.truncate("file", 0)
     os.close(descriptor)
     os.mkdir("directory")
     shell("chattr +A directory && lsattr -d directory | grep -q A && chattr -A directory")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# What each user may do: root, 1000 and 1001. The word "acl" says that the share has POSIX ACLs.
-ACL = "acl" in sys.argv[2:]
+# What each user may do: root, 1000 and 1001. The word "acl" says that the share has POSIX ACLs, "privileged" that root may set
+# trusted.* attributes.
+ACL, PRIVILEGED = "acl" in sys.argv[2:], "privileged" in sys.argv[2:]
 FIRST, SECOND, TEAM = 1000, 1001, 3000
 
 
@@ -222,7 +223,8 @@ def default_access_lists():
 @check
 def protected_attributes():
     write("file", b"", 0o644)
-    os.setxattr("file", "trusted.t", b"t")
+    if PRIVILEGED:
+        os.setxattr("file", "trusted.t", b"t")
     write("public", b"")
     os.chmod("public", 0o666)
 
