@@ -52,6 +52,7 @@
 #include "files.h"
 #include "shared.h"
 #include "interrupt.h"
+#include "uring.h"
 #include "constants.h"
 #include "labels.h"
 
