@@ -33,9 +33,10 @@ package final class Device: BackendDelegate {
     /// - Parameters:
     ///   - arena: keeps the session's and the queues' records; has room for all queues.
     ///   - polling: how the workers watch their rings.
+    ///   - mayUseIOUring: for reads that wait, where the host lets us.
     package init(
         configuration: DeviceConfiguration, share: any FileSystemShare, arena: StateArena,
-        polling: PollingOptions = PollingOptions(cpus: usableCPUs())
+        polling: PollingOptions = PollingOptions(cpus: usableCPUs()), mayUseIOUring: Bool = true
     ) throws(Errno) {
         self.configuration = configuration
         self.share = share
@@ -48,7 +49,8 @@ package final class Device: BackendDelegate {
         let ports = (0...configuration.requestQueueCount).map { QueuePort(index: $0) }
         self.ports = ports
         let context = WorkerContext(
-            memory: memory, session: session, share: share, arena: arena, pool: pool, polling: polling,
+            memory: memory, session: session, share: share, arena: arena, pool: pool,
+            readRings: ReadRingPermission(mayUseIOUring), polling: polling,
             watchers: Watchers(cpus: usableCPUs()), acknowledged: try EventFD())
         var workers: [QueueWorker] = []
         for index in 1..<ports.count {

@@ -134,6 +134,7 @@ struct WorkerContext: Sendable {
     let arena: StateArena
     /// Where requests go that wait for a disk.
     let pool: WaitingPool
+    let readRings: ReadRingPermission
     let polling: PollingOptions
     let watchers: Watchers
     /// A worker's answer to the control thread, which asks one at a time.

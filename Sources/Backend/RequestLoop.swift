@@ -29,8 +29,12 @@ import Virtqueue
     private var expectsForgets = false
     private static let forgetMilliseconds: Int32 = 2
 
+    private let reads: WaitingReads
+
     private var currentRing: ServedRing
     private var currentDeferral: DeferredRequest?
+    /// The current request is a READ that `reads` has.
+    private var isReading = false
 
     /// The thread's body.
     static func run(worker: QueueWorker, _ context: WorkerContext) {
@@ -50,6 +54,7 @@ import Virtqueue
         requests = try ServedRing(port: worker.requests, arena: context.arena)
         hiprio = if let port = worker.hiprio { try ServedRing(port: port, arena: context.arena) } else { nil }
         currentRing = requests
+        reads = WaitingReads(of: worker, context.readRings)
         server = FuseServer(fileSystem: fileSystem, session: context.session)
         unsafe request = .allocate(byteCount: FuseServer.maximumInlineByteCount, alignment: 16)
         memoryVersion = context.memory.version
@@ -62,6 +67,7 @@ import Virtqueue
     private func run() {
         while true {
             if worker.needsAttention, !attend() { return }
+            endReads()
             followMemory()
             drain(requests)
             requests.notify()
@@ -103,7 +109,10 @@ import Virtqueue
         let ring = ring(index)
         while ring.deferred > 0 {
             context.share.cancelWaiters()
-            _ = waitReadable(worker.wake.descriptor.rawValue, timeoutMilliseconds: 10)
+            if !reads.awaitNews() {
+                _ = waitReadable(worker.wake.descriptor.rawValue, timeoutMilliseconds: 10)
+            }
+            endReads()
             answer(worker.collectFinished())
         }
         if ring === requests, polling.record.watches > 0 {
@@ -122,6 +131,21 @@ import Virtqueue
         if finished.isEmpty { return }
         requests.notify()
         hiprio?.notify()
+    }
+
+    /// Answers the READs that the kernel has carried out.
+    private func endReads() {
+        while let (request, count) = reads.next() {
+            guard let count else {
+                waitInPool(request)
+                continue
+            }
+            let ring = ring(request.ring)
+            ring.deferred -= 1
+            let header = server.replyToRead(request.unique, count: count)
+            ring.complete(request.head, written: request.reply(header) + count)
+            ring.notifyPrecisely()
+        }
     }
 
     // MARK: Rings
@@ -152,6 +176,7 @@ import Virtqueue
                 serve(ring)
                 count += 1
                 if ring === requests { ring.notifyPrecisely() }
+                endReads()
             }
         } catch {
             ring.breakDown(error)
@@ -215,7 +240,9 @@ import Virtqueue
         repeat {
             for _ in 0..<8 where !found {
                 SharedArea.relax()
-                found = requests.hasAvailable || worker.needsAttention || hiprio?.hasSeveral ?? false
+                found =
+                    requests.hasAvailable || worker.needsAttention || reads.haveNews
+                    || hiprio?.hasSeveral ?? false
             }
             let last = now
             now = monotonicNanoseconds()
@@ -225,10 +252,10 @@ import Virtqueue
         return found
     }
 
-    /// Asks the guest for kicks. Returns true when something has come that none will be for.
+    /// Asks the guest for kicks, and the kernel for the like. Returns true when something has come that none will be for.
     private func awaitKicks() -> Bool {
         let forgets = expectsForgets ? hiprio?.awaitSeveral() : hiprio?.awaitKick()
-        return requests.awaitKick() || forgets ?? false
+        return requests.awaitKick() || forgets ?? false || reads.awaitNews()
     }
 
     /// Waits for a kick or the mailbox.
@@ -254,12 +281,27 @@ import Virtqueue
 
     // MARK: Requests that leave the worker
 
-    /// Sends a request that has to wait to the pool.
+    /// A request has to wait: it does so as one of `reads` already, or in the pool.
     private func handOver(_ message: UnsafeRawBufferPointer, _ ring: ServedRing) {
-        let pooled = unsafe PooledRequest(
-            message, chain: chain, memory: memory, ring: ring.port.index, worker: worker)
         ring.deferred += 1
-        if !context.pool.submit(pooled) { pooled.carryOut(nil, reply) }
+        if isReading {
+            isReading = false
+            return
+        }
+        let request = WaitingRequest(of: worker)
+        unsafe request.fill(message, chain, memory, ring: ring.port.index)
+        waitInPool(request)
+    }
+
+    private func waitInPool(_ request: WaitingRequest) {
+        if !context.pool.submit(request) { request.carryOut(nil, reply) }
+    }
+
+    func take(_ read: HostRead) -> Bool {
+        // A READ has been copied whole.
+        let message = unsafe UnsafeRawBufferPointer(rebasing: request[..<chain.readableByteCount])
+        isReading = unsafe reads.start(read, message, chain, memory, queue: currentRing.port.index)
+        return isReading
     }
 
     func deferReply() -> any DeferredReply {

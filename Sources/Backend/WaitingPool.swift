@@ -8,10 +8,10 @@ import Synchronization
 /// up to a limit, and sleep until the device ends.
 ///
 /// A request is carried out as a whole, by a file system that may wait: its worker has found out that it would have to and
-/// has changed nothing. Why threads and not io_uring: docs/performance.md.
+/// has changed nothing. Most reads go another way (`WaitingReads`): docs/performance.md says why.
 final class WaitingPool: Sendable {
     private struct State {
-        var requests: [PooledRequest] = []
+        var requests: [WaitingRequest] = []
         var idle = 0
         var threads: [Thread] = []
     }
@@ -32,7 +32,7 @@ final class WaitingPool: Sendable {
 
     /// Takes a request over; `finish` of its worker brings it back. False if no thread could be had: the request is still
     /// the caller's.
-    func submit(_ request: PooledRequest) -> Bool {
+    func submit(_ request: WaitingRequest) -> Bool {
         let accepted = state.withLock { state -> Bool in
             if state.idle <= state.requests.count, state.threads.count < limit,
                 let thread = try? Thread(name: "waiting.\(state.threads.count)", { self.run() })
@@ -69,7 +69,7 @@ final class WaitingPool: Sendable {
     }
 
     /// The next request; nil: end.
-    private func next() -> PooledRequest? {
+    private func next() -> WaitingRequest? {
         state.withLock { $0.idle += 1 }
         waitSemaphore(semaphore.rawValue)
         return state.withLock { state in

@@ -49,9 +49,17 @@ package protocol DeferredReply: AnyObject, Sendable {
     func complete(_ error: Errno?)
 }
 
-/// Makes deferred replies for the request that is being handled.
+/// What the request that is being handled can wait by, when it cannot be answered at once.
 package protocol DeferralSource: AnyObject {
+    /// Makes a reply that is completed later.
     func deferReply() -> any DeferredReply
+    /// Takes over the part of a READ that would wait. True: the READ will be answered with what comes of that, whatever becomes
+    /// of the descriptor, and is to throw `Errno.mustWait`. False: nothing has happened.
+    func take(_ read: HostRead) -> Bool
+}
+
+extension DeferralSource {
+    package func take(_ read: HostRead) -> Bool { false }
 }
 
 /// What `FuseServer` asks of a file system. One object per worker: its methods are only called by that worker's thread, one
@@ -107,9 +115,12 @@ package protocol FileSystem: AnyObject {
         -> CreateOut
     /// TMPFILE (7.37): an unnamed file in the file system of `parent`.
     func tmpfile(_ caller: Caller, parent: NodeID, _ arguments: CreateIn) throws(Errno) -> CreateOut
-    /// Reads at most `data.byteCount` bytes into guest pages; fewer means the end of the file.
-    func read(_ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector) throws(Errno)
-        -> Int
+    /// Reads at most `data.byteCount` bytes into guest pages; fewer means the end of the file. A read that would wait may be
+    /// given to `deferrals`.
+    func read(
+        _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector,
+        deferrals: any DeferralSource
+    ) throws(Errno) -> Int
     /// Writes `data`; returns how much of it was written.
     func write(_ caller: Caller, nodeID: NodeID, _ arguments: WriteIn, from data: DataVector) throws(Errno)
         -> Int

@@ -39,7 +39,7 @@ extension FuseServer {
         case .removexattr: return try removexattr(&request)
 
         case .open: return try open(&request)
-        case .read: return try read(&request)
+        case .read: return try read(&request, deferrals)
         case .write: return try write(&request)
         case .flush: return try flush(&request)
         case .release: return try release(&request)

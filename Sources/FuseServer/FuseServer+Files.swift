@@ -19,12 +19,13 @@ extension FuseServer {
     /// The most that one system call reads or writes: MAX_RW_COUNT of Linux. A reply's length stays below 4 GiB by it.
     private static var maximumTransfer: Int { 0x7fff_f000 }
 
-    func read(_ request: inout Request) throws(Errno) -> Answer {
+    func read(_ request: inout Request, _ deferrals: any DeferralSource) throws(Errno) -> Answer {
         var arguments: ReadIn = try request.last()
         let size = min(Int(arguments.size), request.replyData.byteCount, Self.maximumTransfer)
         arguments.size = UInt32(size)
         let count = try fileSystem.read(
-            request.caller, nodeID: request.nodeID, arguments, into: request.replyData.shortened(to: size))
+            request.caller, nodeID: request.nodeID, arguments, into: request.replyData.shortened(to: size),
+            deferrals: deferrals)
         guard 0...size ~= count else { throw .EIO }
         return .direct(count)
     }

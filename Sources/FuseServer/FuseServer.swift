@@ -11,7 +11,7 @@ package enum Outcome: Equatable, Sendable {
     case noReply
     /// A `DeferredReply` will be completed; the chain stays in flight until then.
     case deferred
-    /// Nothing was done: the request has to be handled by a file system that may wait.
+    /// Nothing was done: the request has to be handled by a file system that may wait, unless the `DeferralSource` has taken it.
     case mustWait
 }
 
@@ -65,6 +65,14 @@ package final class FuseServer {
         return header
     }
 
+    /// The header of the reply to a READ that a `DeferralSource` took, when `count` bytes are in their place.
+    package func replyToRead(_ unique: Unique, count: Int) -> OutHeader {
+        counts.count(.read)
+        var header = Self.headerOnlyReply(to: unique, error: nil)
+        header.length += UInt32(clamping: count)
+        return header
+    }
+
     /// Handles one request.
     ///
     /// - Parameters:
@@ -105,7 +113,7 @@ package final class FuseServer {
         }
         refusal = request.refusal
         if let refusal { counted.count(refusal) }
-        // Whoever may wait will count it.
+        // Counted when it has been carried out.
         if failure == .mustWait { return .mustWait }
         counts.count(opcode)
         if silent || capacity < 0 { return .noReply }

@@ -228,7 +228,8 @@ package class NullFS: FileSystem {
     }
 
     package func read(
-        _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector
+        _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector,
+        deferrals: any DeferralSource
     ) throws(Errno) -> Int {
         try Self.requireHandle(arguments.handle)
         return 0

@@ -35,6 +35,14 @@ import Testing
         #expect(DataVector.empty.shortened(to: 3).count == 0)
     }
 
+    /// Whole, at the end of the file, and not at the end of a sector: all there is. The rest may be cut short by anything.
+    @Test func aShortReadMayGoOn() {
+        let read = HostRead(descriptor: 0, offset: 4096, byteCount: 8192)
+        for count in [0, 1, 511, 513, 4097, 8191, 8192] { #expect(!read.mayGoOn(after: count)) }
+        for count in [512, 4096, 7680] { #expect(read.mayGoOn(after: count)) }
+        #expect(!HostRead(descriptor: 0, offset: .max, byteCount: 4096).mayGoOn(after: 4095))
+    }
+
     @Test func aReplyNeverGrowsBeyondItsCapacity() {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 1)
         defer { memory.deallocate() }

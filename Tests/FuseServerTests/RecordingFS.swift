@@ -198,7 +198,9 @@ final class RecordingFS: FileSystem {
         try note(c, "tmpfile \(s(parent)) \(a.flags) \(a.mode) \(a.umask) \(a.openFlags)")
         return Self.created
     }
-    func read(_ c: Caller, nodeID: NodeID, _ a: ReadIn, into data: DataVector) throws(Errno) -> Int {
+    func read(
+        _ c: Caller, nodeID: NodeID, _ a: ReadIn, into data: DataVector, deferrals: any DeferralSource
+    ) throws(Errno) -> Int {
         let parts = list(data)
         readRoom = parts.reduce(0) { $0 + $1.count }
         try note(

@@ -17,6 +17,19 @@ import Testing
         #expect(harness.session.takeRequestSummary() == nil)
     }
 
+    /// A READ that a `DeferralSource` takes counts when it is answered, wherever that is.
+    @Test func aReadThatIsTakenIsCountedOnce() {
+        let fileSystem = RecordingFS()
+        let harness = Harness(fileSystem)
+        harness.start()
+        fileSystem.error = .mustWait
+        #expect(harness.send(message(15, raw(ReadIn()))).outcome == .mustWait)
+        #expect(harness.session.takeRequestSummary() == "1 requests: initialize 1")
+        let header = harness.server.replyToRead(Unique(rawValue: 9), count: 4096)
+        #expect(header.length == 16 + 4096 && header.error == 0 && header.unique == 9)
+        #expect(harness.session.takeRequestSummary() == "1 requests: read 1")
+    }
+
     @Test func workersAreAddedUp() {
         let first = Harness(RecordingFS())
         let second = Harness(RecordingFS(), sharing: first.session)

@@ -89,7 +89,7 @@ void system_call_log_end(struct system_call_log *log) {
 #define CALLS(X)                                                                                                       \
     X(brk) X(capset) X(close) X(copy_file_range) X(dup) X(fallocate) X(fchmodat) X(fchmod) X(fchownat) X(fchown) X(fcntl)     \
     X(fdatasync) X(fgetxattr) X(flistxattr) X(fremovexattr) X(fsetxattr) X(fstatfs) X(fsync) X(ftruncate) X(futex)     \
-    X(getdents64) X(gettid) X(getxattr) X(ioctl) X(lgetxattr) X(linkat) X(listxattr) X(llistxattr) X(lremovexattr)               \
+    X(getdents64) X(gettid) X(getxattr) X(io_uring_enter) X(ioctl) X(lgetxattr) X(linkat) X(listxattr) X(llistxattr) X(lremovexattr)               \
     X(lseek) X(lsetxattr) X(madvise) X(mkdirat) X(mknodat) X(mmap) X(mprotect) X(munmap) X(name_to_handle_at) X(open_by_handle_at) X(openat)  \
     X(openat2) X(ppoll) X(pread64) X(preadv) X(preadv2) X(pwrite64) X(pwritev) X(pwritev2) X(read) X(readlinkat)       \
     X(removexattr) X(renameat) X(renameat2) X(restart_syscall) X(setfsgid) X(setfsuid) X(setgroups) X(setxattr) X(statfs) X(statx) \

@@ -58,36 +58,38 @@ extension HostFS {
     /// One system call, also at the end of the file; more only for a short read that may not be the end, for more than
     /// IOV_MAX vectors, and for what the host has to fetch from its disk.
     package func read(
-        _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector
+        _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector,
+        deferrals: any DeferralSource
     ) throws(Errno) -> Int {
         let file = try openFile(arguments.handle, of: nodeID)
         guard let offset = Int(exactly: arguments.offset) else { throw .EINVAL }
+        let whole = HostRead(descriptor: file.descriptor, offset: offset, byteCount: data.byteCount)
+        let kind: Wait = file.flags & O_DIRECT != 0 ? .directIO : .read
         var vectors = VectorCursor(data)
         var total = 0
         while let piece = unsafe vectors.piece {
-            let count = try unsafe read(file, piece.vectors, count: piece.count, at: offset &+ total)
+            let count = try readPiece(kind, of: whole, deferrals) { flags throws(Errno) in
+                try unsafe readVectors(
+                    file.descriptor, piece.vectors, count: piece.count, at: offset &+ total, flags: flags)
+            }
             total += count
-            if count == 0 || total >= data.byteCount { break }
-            // A read that stops before the end of the file stops at the end of a sector or page.
-            if vectors.isLast && (offset &+ total) % 512 != 0 { break }
+            if count == 0 || vectors.isLast && !whole.mayGoOn(after: total) { break }
             vectors.advance(by: count)
         }
         return total
     }
 
     /// Without waiting where that is possible: from the page cache.
-    private func read(_ file: OpenFile, _ vectors: UnsafePointer<iovec>, count: Int32, at offset: Int)
-        throws(Errno) -> Int
-    {
-        func read(_ flags: Int32) throws(Errno) -> Int {
-            try unsafe readVectors(file.descriptor, vectors, count: count, at: offset, flags: flags)
-        }
-        let kind: Wait = file.flags & O_DIRECT != 0 ? .directIO : .read
-        if !mayWait, kind == .read, share.waits.areKnownBefore {
-            do throws(Errno) { return try read(Int32(RWF_NOWAIT)) } catch {
+    private func readPiece(
+        _ kind: Wait, of whole: HostRead, _ deferrals: any DeferralSource,
+        _ read: (Int32) throws(Errno) -> Int
+    ) throws(Errno) -> Int {
+        if !mayWait, share.waits.areKnownBefore {
+            do throws(Errno) { if kind == .read { return try read(Int32(RWF_NOWAIT)) } } catch {
                 guard error == .EAGAIN || error == .EOPNOTSUPP else { throw error }
                 if error == .EOPNOTSUPP { share.waits.areKnownBefore = false }
             }
+            if share.waits.areKnownBefore, deferrals.take(whole) { throw .mustWait }
         }
         return try waiting(kind) { () throws(Errno) in try read(0) }
     }

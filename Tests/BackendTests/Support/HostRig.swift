@@ -61,7 +61,7 @@ final class HostRig {
     /// - Parameter parent: where the temporary directory is made.
     init(
         _ setup: Setup = Setup(), in parent: String = "/tmp", capacities: StateArena.Capacities = .init(),
-        configure: (inout ShareOptions) -> Void = { _ in }
+        mayUseIOUring: Bool = true, configure: (inout ShareOptions) -> Void = { _ in }
     ) throws {
         let scratch = try TemporaryDirectory(in: parent)
         self.setup = setup
@@ -73,7 +73,8 @@ final class HostRig {
         configure(&options)
         let arena = try StateArena(capacities)
         share = try Share(options, arena: arena)
-        rig = try Rig(queues: setup.queues, share: share, arena: arena, scratch: scratch)
+        rig = try Rig(
+            queues: setup.queues, share: share, arena: arena, mayUseIOUring: mayUseIOUring, scratch: scratch)
     }
 
     /// A guest that has connected, with everything that Linux offers agreed on or what `flags` leaves of it.

@@ -24,7 +24,7 @@ final class Rig {
     /// - Parameter arena: what the share keeps its state in; nil: an arena of the device alone.
     init(
         queues: Int = 1, share: any FileSystemShare, arena: StateArena? = nil, tag: String? = "rig",
-        once: Bool = false,
+        once: Bool = false, mayUseIOUring: Bool = true,
         scratch: TemporaryDirectory? = nil
     ) throws {
         let scratch = try scratch ?? TemporaryDirectory()
@@ -35,7 +35,7 @@ final class Rig {
         ignoreBrokenPipes()
         let device = try Device(
             configuration: DeviceConfiguration(tag: tag.map { Array($0.utf8) }, requestQueueCount: queues),
-            share: share, arena: try arena ?? StateArena())
+            share: share, arena: try arena ?? StateArena(), mayUseIOUring: mayUseIOUring)
         let carried = Carried(
             daemon: Daemon(
                 listener: try Listener(path: socketPath), device: device, once: once, stopEvent: stop))

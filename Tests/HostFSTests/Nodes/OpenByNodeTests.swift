@@ -313,7 +313,8 @@ import Testing
                     var arguments = ReadIn()
                     arguments.size = 10
                     fs.requestBegan()
-                    let count = try? fs.read(.root, nodeID: nodes[number], arguments, into: pages.data)
+                    let count = try? fs.read(
+                        .root, nodeID: nodes[number], arguments, into: pages.data, deferrals: ReadTaker())
                     if count != 10 || pages.bytes[0] != UInt8(ascii: "0") + UInt8(number % 10) { box.add() }
                     fs.requestEnded()
                     if round % 3 == worker % 3 {

@@ -61,13 +61,18 @@ extension TestShare {
         try request { fs in vfs_fcntl_int(try fs.openFile(handle, of: node).descriptor, F_GETFL, 0) }
     }
 
-    func read(_ node: NodeID, _ handle: UInt64, at offset: UInt64 = 0, _ lengths: [Int]) throws -> [UInt8] {
+    func read(
+        _ node: NodeID, _ handle: UInt64, at offset: UInt64 = 0, _ lengths: [Int],
+        deferrals: ReadTaker = ReadTaker()
+    ) throws -> [UInt8] {
         let pages = Pages(lengths)
         var arguments = ReadIn()
         arguments.handle = handle
         arguments.offset = offset
         arguments.size = UInt32(lengths.reduce(0, +))
-        let count = try request { fs in try fs.read(.root, nodeID: node, arguments, into: pages.data) }
+        let count = try request { fs in
+            try fs.read(.root, nodeID: node, arguments, into: pages.data, deferrals: deferrals)
+        }
         return Array(pages.bytes[..<count])
     }
 
@@ -201,5 +206,21 @@ func failure<R>(_ body: () throws -> R) -> Errno? {
         return nil
     } catch {
         return error as? Errno
+    }
+}
+
+/// Takes reads, as many as it is told to, and does nothing with them.
+final class ReadTaker: DeferralSource {
+    private let room: Int
+    private(set) var taken: [HostRead] = []
+
+    init(room: Int = 0) { self.room = room }
+
+    func deferReply() -> any DeferredReply { fatalError("no request of a reader's") }
+
+    func take(_ read: HostRead) -> Bool {
+        guard taken.count < room else { return false }
+        taken.append(read)
+        return true
     }
 }
