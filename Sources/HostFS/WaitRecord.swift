@@ -40,6 +40,10 @@ final class WaitRecord: Sendable {
     /// About two wake-ups of a sleeping thread on a virtual machine's CPU, where they are slowest.
     static let handOverNanoseconds: Int64 = 100_000
 
+    /// How many bytes even a busy CPU copies from the page cache in a nanosecond. The time for that is no waiting: on tmpfs a READ
+    /// of 1 MiB takes longer than `handOverNanoseconds` and waits for nothing.
+    static let bytesPerNanosecond = 2
+
     func isWorthHandingOver(_ kind: Wait) -> Bool {
         times[kind.rawValue].nanoseconds.load(ordering: .relaxed) > Self.handOverNanoseconds
     }
@@ -58,10 +62,17 @@ final class WaitRecord: Sendable {
 extension HostFS {
     /// Makes a call that may wait. Where this file system may not, and such calls have been slow: `Errno.mustWait`,
     /// so that nothing may have been changed before.
-    func waiting<Result>(_ kind: Wait, _ call: () throws(Errno) -> Result) throws(Errno) -> Result {
+    ///
+    /// - Parameter byteCount: how much the call copies from the page cache if it does not wait.
+    func waiting<Result>(
+        _ kind: Wait, copying byteCount: Int = 0, _ call: () throws(Errno) -> Result
+    ) throws(Errno) -> Result {
         if !mayWait, share.waits.isWorthHandingOver(kind) { throw .mustWait }
         let began = monotonicNanoseconds()
-        defer { share.waits.note(kind, nanoseconds: monotonicNanoseconds() - began) }
+        defer {
+            let copying = Int64(byteCount / WaitRecord.bytesPerNanosecond)
+            share.waits.note(kind, nanoseconds: max(0, monotonicNanoseconds() - began - copying))
+        }
         return try call()
     }
 }

@@ -52,6 +52,23 @@ import Testing
         #expect(calls == 2)
     }
 
+    /// The time to copy what was asked for is no waiting; all that is longer is.
+    @Test func copyingIsNoWaiting() throws {
+        let test = try TestShare()
+        let patient = try test.share.makeWorker(mayWait: true)
+        func take(milliseconds: UInt32, copying byteCount: Int) throws -> Bool {
+            for _ in 0..<100 { test.share.waits.note(.read, nanoseconds: 0) }
+            try patient.waiting(.read, copying: byteCount) { () throws(Errno) in
+                usleep(milliseconds * 1000)
+            }
+            return test.share.waits.isWorthHandingOver(.read)
+        }
+        #expect(try take(milliseconds: 1, copying: 0))
+        // A minute's worth, so that a busy machine does not make it longer.
+        #expect(try !take(milliseconds: 1, copying: 60_000_000_000 * WaitRecord.bytesPerNanosecond))
+        #expect(try take(milliseconds: 2, copying: 1_000_000 * WaitRecord.bytesPerNanosecond))
+    }
+
     /// What would wait is offered to whoever may take it: the whole READ, with the descriptor. What is not taken waits as ever.
     @Test func aReadThatWouldWaitMayBeTaken() throws {
         let test = try TestShare { $0.allowDirectIO = true }
