@@ -63,16 +63,16 @@ extension HostFS {
     /// Makes a call that may wait. Where this file system may not, and such calls have been slow: `Errno.mustWait`,
     /// so that nothing may have been changed before.
     ///
-    /// - Parameter byteCount: how much the call copies from the page cache if it does not wait.
+    /// - Parameter copied: how many bytes the call has copied from the page cache, by its result. That takes time too.
     func waiting<Result>(
-        _ kind: Wait, copying byteCount: Int = 0, _ call: () throws(Errno) -> Result
+        _ kind: Wait, copied: (Result) -> Int = { _ in 0 }, _ call: () throws(Errno) -> Result
     ) throws(Errno) -> Result {
         if !mayWait, share.waits.isWorthHandingOver(kind) { throw .mustWait }
         let began = monotonicNanoseconds()
-        defer {
-            let copying = Int64(byteCount / WaitRecord.bytesPerNanosecond)
-            share.waits.note(kind, nanoseconds: max(0, monotonicNanoseconds() - began - copying))
-        }
-        return try call()
+        var copying: Int64 = 0
+        defer { share.waits.note(kind, nanoseconds: max(0, monotonicNanoseconds() - began - copying)) }
+        let result = try call()
+        copying = Int64(copied(result) / WaitRecord.bytesPerNanosecond)
+        return result
     }
 }

@@ -52,14 +52,15 @@ import Testing
         #expect(calls == 2)
     }
 
-    /// The time to copy what was asked for is no waiting; all that is longer is.
+    /// The time to copy what was read is no waiting; all that is longer is.
     @Test func copyingIsNoWaiting() throws {
         let test = try TestShare()
         let patient = try test.share.makeWorker(mayWait: true)
         func take(milliseconds: UInt32, copying byteCount: Int) throws -> Bool {
             for _ in 0..<100 { test.share.waits.note(.read, nanoseconds: 0) }
-            try patient.waiting(.read, copying: byteCount) { () throws(Errno) in
+            _ = try patient.waiting(.read, copied: { $0 }) { () throws(Errno) in
                 usleep(milliseconds * 1000)
+                return byteCount
             }
             return test.share.waits.isWorthHandingOver(.read)
         }

@@ -91,9 +91,7 @@ extension HostFS {
             }
             if share.waits.areKnownBefore, deferrals.take(whole) { throw .mustWait }
         }
-        return try waiting(kind, copying: kind == .read ? whole.byteCount : 0) { () throws(Errno) in
-            try read(0)
-        }
+        return try waiting(kind, copied: { kind == .read ? $0 : 0 }) { () throws(Errno) in try read(0) }
     }
 
     /// Never asked of what OPEN or CREATE has answered; a guest that opens without asking stops at ENOSYS.
