@@ -31,7 +31,8 @@ import Virtqueue
 
     private let reads: WaitingReads
 
-    private var currentRing: ServedRing
+    /// Number of the virtqueue that the current request came from.
+    private var currentQueue = 0
     private var currentDeferral: DeferredRequest?
     /// The current request is a READ that `reads` has.
     private var isReading = false
@@ -53,7 +54,6 @@ import Virtqueue
         self.context = context
         requests = try ServedRing(port: worker.requests, arena: context.arena)
         hiprio = if let port = worker.hiprio { try ServedRing(port: port, arena: context.arena) } else { nil }
-        currentRing = requests
         reads = WaitingReads(of: worker, context.readRings)
         server = FuseServer(fileSystem: fileSystem, session: context.session)
         unsafe request = .allocate(byteCount: FuseServer.maximumInlineByteCount, alignment: 16)
@@ -162,7 +162,8 @@ import Virtqueue
     /// Answers everything in the ring, until it is empty or the mailbox wants something. Returns how much that was.
     @discardableResult
     private func drain(_ ring: ServedRing) -> Int {
-        guard let queue = ring.queue else { return 0 }
+        guard ring.isRunning else { return 0 }
+        let queue = ring.queue
         queue.disableNotifications()
         // A guest that keeps the ring full must not keep the notifications from itself.
         var count = 0
@@ -171,8 +172,8 @@ import Virtqueue
                 // Looked at after the chain was seen: one that the guest made after a change of its memory table must not
                 // be served by the old one.
                 followMemory()
-                guard ring.queue === queue, try queue.pop(into: chain, memory: memory) else { break }
-                ring.took(chain.head, queue)
+                guard ring.isRunning, try queue.pop(into: chain, memory: memory) else { break }
+                ring.took(chain.head)
                 serve(ring)
                 count += 1
                 if ring === requests { ring.notifyPrecisely() }
@@ -197,7 +198,7 @@ import Virtqueue
             totalByteCount: chain.readableByteCount)
         let length = prefix + copyRequest(from: prefix, to: needed)
         let message = unsafe UnsafeRawBufferPointer(rebasing: request[..<length])
-        currentRing = ring
+        currentQueue = ring.port.index
         let outcome = unsafe server.handle(
             message: message, totalByteCount: chain.readableByteCount,
             data: DataVector(chain.readableVectors(from: FuseServer.writeDataOffset)),
@@ -215,7 +216,7 @@ import Virtqueue
         case .deferred:
             break
         }
-        settleDeferral(outcome)
+        settleDeferral(outcome, ring)
         if let refusal = server.lastRefusal { RefusalLog.note(refusal) }
     }
 
@@ -230,7 +231,7 @@ import Virtqueue
 
     /// Watches the request ring for a while. Returns whether there is something to do.
     private func watch() -> Bool {
-        guard requests.queue != nil else { return false }
+        guard requests.isRunning else { return false }
         let began = monotonicNanoseconds()
         let length = polling.length(now: began)
         guard length > 0, context.watchers.enter() else { return false }
@@ -300,7 +301,7 @@ import Virtqueue
     func take(_ read: HostRead) -> Bool {
         // A READ has been copied whole.
         let message = unsafe UnsafeRawBufferPointer(rebasing: request[..<chain.readableByteCount])
-        isReading = unsafe reads.start(read, message, chain, memory, queue: currentRing.port.index)
+        isReading = unsafe reads.start(read, message, chain, memory, queue: currentQueue)
         return isReading
     }
 
@@ -310,16 +311,16 @@ import Virtqueue
         let header = unsafe request.load(as: InHeader.self)
         let deferral = DeferredRequest(
             chain: chain, unique: Unique(rawValue: header.unique), memory: memory,
-            ring: currentRing.port.index, worker: worker)
+            ring: currentQueue, worker: worker)
         currentDeferral = deferral
         return deferral
     }
 
     /// Counts a request that was really deferred; one that was not must never come back.
-    private func settleDeferral(_ outcome: Outcome) {
+    private func settleDeferral(_ outcome: Outcome, _ ring: ServedRing) {
         guard let deferral = currentDeferral else { return }
         currentDeferral = nil
-        if case .deferred = outcome { currentRing.deferred += 1 } else { deferral.abandon() }
+        if case .deferred = outcome { ring.deferred += 1 } else { deferral.abandon() }
     }
 }
 

@@ -13,12 +13,17 @@ final class ServedRing {
     let port: QueuePort
     private let record: QueueRecord
     private(set) var setup: RingSetup?
-    /// nil while the ring is stopped or broken.
-    private(set) var queue: DeviceQueue?
+    /// Of use while `isRunning`. A constant, because each use of a variable would count its references.
+    let queue = DeviceQueue()
+    /// false while the ring is stopped or broken.
+    private(set) var isRunning = false
+    /// The guest says precisely which answers it wants to be told of.
+    private var hasEventIndex = false
     /// Of the ring that was stopped or broke.
     private var nextAvailable: UInt16 = 0
     /// Requests answered since the guest was last asked whether it wants an interrupt.
     private(set) var unnotified = 0
+    private var holdback = Holdback()
     /// Requests that left the worker and have not come back.
     var deferred = 0
 
@@ -37,7 +42,9 @@ final class ServedRing {
         unnotified = 0
         do throws(Errno) {
             let layout = try setup.layout(in: memory)
-            queue = DeviceQueue(layout: layout, nextAvailable: setup.base, features: setup.features)
+            queue.start(layout, nextAvailable: setup.base, features: setup.features)
+            hasEventIndex = setup.features.contains(.eventIndex)
+            isRunning = true
             record.start(
                 descriptorTable: setup.addresses.descriptorTable,
                 availableRing: setup.addresses.availableRing,
@@ -50,19 +57,24 @@ final class ServedRing {
 
     /// Returns the next available index. Nothing may be in flight.
     func stop() -> UInt16 {
-        if let queue {
+        if isRunning {
             notify()
-            nextAvailable = queue.nextAvailable
-            self.queue = nil
+            halt()
         }
         record.stop()
         setup = nil
         return nextAvailable
     }
 
+    private func halt() {
+        nextAvailable = queue.nextAvailable
+        isRunning = false
+        queue.stop()
+    }
+
     /// Goes on with the same ring in another memory table.
     func relocate(to memory: GuestMemory) {
-        guard let queue, let setup else { return }
+        guard isRunning, let setup else { return }
         do throws(Errno) {
             queue.relocate(to: try setup.layout(in: memory))
         } catch {
@@ -74,8 +86,7 @@ final class ServedRing {
     func breakDown(_ fault: RingFault) {
         RefusalLog.note(fault, queue: port.index)
         notify()
-        if let queue { nextAvailable = queue.nextAvailable }
-        queue = nil
+        if isRunning { halt() }
         signalError()
     }
 
@@ -87,11 +98,11 @@ final class ServedRing {
     // MARK: Requests
 
     /// The chain `head` was taken from the ring.
-    func took(_ head: UInt16, _ queue: DeviceQueue) { record.took(head, nextAvailable: queue.nextAvailable) }
+    func took(_ head: UInt16) { record.took(head, nextAvailable: queue.nextAvailable) }
 
     /// The chain `head` was answered with `written` bytes.
     func complete(_ head: UInt16, written: Int) {
-        guard let queue else { return }
+        guard isRunning else { return }
         queue.push(head: head, written: UInt32(truncatingIfNeeded: written))
         queue.publish()
         record.completed(head)
@@ -102,7 +113,7 @@ final class ServedRing {
 
     /// Interrupts the guest for what was answered, if it wants that.
     func notify() {
-        guard unnotified > 0, let queue else { return }
+        guard unnotified > 0, isRunning else { return }
         unnotified = 0
         guard queue.needsNotification() else { return }
         let call = port.call.rawValue
@@ -110,10 +121,10 @@ final class ServedRing {
     }
 
     /// The same after each answer, where the guest has a precise way to want it (EVENT_IDX): it asks again only when it has
-    /// taken all there was, so a busy one gets no more interrupts than it takes, and an idle one is at work on the first
-    /// answer while we make the second. Without EVENT_IDX it would get one for each.
+    /// taken all there was. Without EVENT_IDX it is told when the ring is empty.
     func notifyPrecisely() {
-        if let setup, setup.features.contains(.eventIndex) { notify() }
+        guard unnotified > 0, hasEventIndex, isRunning else { return }
+        if !holdback.holds(unnotified, waiting: queue.availableCount) { notify() }
     }
 
     /// The same for answers that nobody waits for: FORGETs. The guest needs their descriptors again some time, so it is
@@ -125,22 +136,22 @@ final class ServedRing {
     /// So many FORGETs are worth a kick, and twice as many an interrupt, but no more than a quarter of the ring.
     private static let gathering = 16
 
-    private func several(_ wanted: Int) -> Int { max(1, min(wanted, (queue?.size ?? 0) / 4)) }
+    private func several(_ wanted: Int) -> Int { max(1, min(wanted, queue.size / 4)) }
 
     /// As many chains wait as are worth a kick.
-    var hasSeveral: Bool { queue.map { $0.availableCount >= several(Self.gathering) } ?? false }
+    var hasSeveral: Bool { isRunning && queue.availableCount >= several(Self.gathering) }
 
     /// Readable after a kick; −1 while the ring does not run.
-    var kickDescriptor: Int32 { queue == nil ? -1 : port.kick.rawValue }
+    var kickDescriptor: Int32 { isRunning ? port.kick.rawValue : -1 }
 
     /// A chain waits. One load.
-    var hasAvailable: Bool { queue?.hasAvailable ?? false }
+    var hasAvailable: Bool { isRunning && queue.hasAvailable }
 
     /// Asks for a kick at the next chain. Returns true when one is there already.
-    func awaitKick() -> Bool { queue?.enableNotifications() ?? false }
+    func awaitKick() -> Bool { isRunning && queue.enableNotifications() }
 
     /// Asks for a kick when several chains have gathered. Returns true when so many are there already.
     func awaitSeveral() -> Bool {
-        queue?.enableNotifications(after: UInt16(clamping: several(Self.gathering))) ?? false
+        isRunning && queue.enableNotifications(after: UInt16(clamping: several(Self.gathering)))
     }
 }

@@ -132,6 +132,28 @@ package enum MemoryFault: Error {
         return try region.area(at: address - region.userAddress, byteCount: byteCount, alignment: alignment)
     }
 
+    // MARK: Hints
+
+    /// Asks the CPU for what will be read soon. An address outside guest memory is ignored.
+    package func prefetch(_ address: GuestAddress) {
+        guard let place = unsafe host(address, byteCount: 1) else { return }
+        unsafe vfs_prefetch(place)
+    }
+
+    /// The same for what the guest address at `place` leads to.
+    package func prefetch(through place: GuestAddress) {
+        guard place.rawValue % 8 == 0, let word = unsafe host(place, byteCount: 8) else { return }
+        prefetch(GuestAddress(unsafe vfs_load_relaxed64(word)))
+    }
+
+    private func host(_ address: GuestAddress, byteCount: UInt64) -> UnsafeMutableRawPointer? {
+        guard let index = extentIndex(of: address.rawValue) else { return nil }
+        let extent = unsafe extents[index]
+        guard extent.end - address.rawValue >= byteCount else { return nil }
+        // Fits: less than the region's length, which is an Int.
+        return unsafe extent.host + Int(address.rawValue - extent.start)
+    }
+
     // MARK: Lookup
 
     /// Calls `body` with each contiguous piece of the range: its memory, the bytes seen before it, its length.

@@ -22,19 +22,19 @@ import GuestMemory
     package static let maximumIndirectDescriptors = 2048
 
     private var layout: RingLayout
-    private let features: RingFeatures
+    private var features: RingFeatures = []
 
     /// The index of the available entry that the next pop takes: the answer to VHOST_USER_GET_VRING_BASE.
     package var nextAvailable: UInt16 { position }
-    private var position: UInt16
+    private var position: UInt16 = 0
     /// The driver's index as last seen: entries before it are known to be there.
-    private var knownAvailable: UInt16
+    private var knownAvailable: UInt16 = 0
     /// Our index in the used ring, including elements not yet published.
-    private var nextUsed: UInt16
+    private var nextUsed: UInt16 = 0
     /// The used index that the driver can see.
-    private var publishedUsed: UInt16
+    private var publishedUsed: UInt16 = 0
     /// The used index when `needsNotification` was last asked.
-    private var notifiedUsed: UInt16
+    private var notifiedUsed: UInt16 = 0
     /// Whether nothing was published yet. What the driver missed before us is not known, so the first batch notifies.
     private var isFirstBatch = true
 
@@ -46,10 +46,27 @@ import GuestMemory
     private let indirectTable: SharedArea
     private let indirectStorage: UnsafeMutableRawPointer
 
+    /// A queue without a ring: `start` gives it one, and nothing but `start` and `stop` may be called before.
+    package init() {
+        layout = .none
+        let byteCount = Self.maximumIndirectDescriptors * Descriptor.byteCount
+        unsafe indirectStorage = .allocate(byteCount: byteCount, alignment: Descriptor.byteCount)
+        // SAFETY: the storage lives as long as this object; `gather` reads only what `fetch` has written.
+        indirectTable = unsafe SharedArea(base: indirectStorage, byteCount: byteCount)
+    }
+
+    /// A queue that is started at once.
+    package convenience init(layout: RingLayout, nextAvailable: UInt16 = 0, features: RingFeatures) {
+        self.init()
+        start(layout, nextAvailable: nextAvailable, features: features)
+    }
+
+    deinit { unsafe indirectStorage.deallocate() }
+
     /// Starts a ring where the driver and an earlier device left it.
     ///
     /// - Parameter nextAvailable: VHOST_USER_SET_VRING_BASE. The used index is taken from the ring's memory.
-    package init(layout: RingLayout, nextAvailable: UInt16 = 0, features: RingFeatures) {
+    package func start(_ layout: RingLayout, nextAvailable: UInt16, features: RingFeatures) {
         self.layout = layout
         self.features = features
         position = nextAvailable
@@ -57,14 +74,12 @@ import GuestMemory
         nextUsed = layout.used.loadAcquire16(RingLayout.indexOffset)
         publishedUsed = nextUsed
         notifiedUsed = nextUsed
-        let tableLength = features.contains(.indirectDescriptors) ? Self.maximumIndirectDescriptors : 0
-        let byteCount = tableLength * Descriptor.byteCount
-        unsafe indirectStorage = .allocate(byteCount: byteCount, alignment: Descriptor.byteCount)
-        // SAFETY: the storage lives as long as this object; `gather` reads only what `fetch` has written.
-        indirectTable = unsafe SharedArea(base: indirectStorage, byteCount: byteCount)
+        isFirstBatch = true
+        popped = 0
     }
 
-    deinit { unsafe indirectStorage.deallocate() }
+    /// Lets go of the ring and its memory. `nextAvailable` stays.
+    package func stop() { layout = .none }
 
     /// How many descriptors the ring has.
     package var size: Int { layout.size }
@@ -117,7 +132,32 @@ import GuestMemory
         try chain.finish(memory: memory)
         position &+= 1
         popped += 1
+        lookAhead(memory)
         return true
+    }
+
+    /// Asks the CPU for what the next pops will read, while this request is served: the guest has written it on another CPU, so
+    /// that each of these reads would wait for that. One step a pop: the descriptor of the chain after the next two, the
+    /// table of the one after the next, the request of the next. All of it is read again, and checked, by its pop.
+    private func lookAhead(_ memory: GuestMemory) {
+        let known = knownAvailable &- position
+        guard known > 0 else { return }
+        let next = peek(position)
+        if next.isIndirect { memory.prefetch(through: next.address) } else { memory.prefetch(next.address) }
+        guard known > 1 else { return }
+        memory.prefetch(peek(position &+ 1).address)
+        guard known > 2 else { return }
+        layout.descriptors.prefetch(Int(availableHead(position &+ 2)) * Descriptor.byteCount)
+    }
+
+    private func peek(_ position: UInt16) -> Descriptor {
+        Descriptor(availableHead(position), of: layout.descriptors)
+    }
+
+    /// The chain's first descriptor at an available entry; some descriptor where the driver names none.
+    private func availableHead(_ position: UInt16) -> UInt16 {
+        let head = layout.available.loadRelaxed16(layout.availableEntryOffset(position))
+        return head < layout.size ? head : 0
     }
 
     /// Adds the descriptors of `table`, which has `count`, from `first` on to `chain`.

@@ -35,7 +35,16 @@ package struct RingLayout: Sendable {
     package let available: SharedArea
     package let used: SharedArea
     /// Keeps the areas mapped.
-    private let memory: GuestMemory
+    private let memory: GuestMemory?
+
+    /// No ring: no size and no memory.
+    static let none = RingLayout()
+
+    private init() {
+        size = 0
+        (descriptors, available, used) = (.empty, .empty, .empty)
+        memory = nil
+    }
 
     /// A ring at three addresses of the VMM's own (VHOST_USER_SET_VRING_NUM and SET_VRING_ADDR).
     ///

@@ -33,6 +33,9 @@ static inline bool vfs_compare_exchange64(void *p, uint64_t expected, uint64_t v
     return __atomic_compare_exchange_n((uint64_t *)p, &expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
+/// Asks for the cache line at p, which will be read soon. Harmless whatever p is.
+static inline void vfs_prefetch(const void *p) { __builtin_prefetch(p); }
+
 /// For loops that watch memory: leaves the core to its other thread for a moment.
 static inline void vfs_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
