@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import HostOS
 
 /// When the guest is told of answers while more requests wait in its ring: in halves, so that it takes one half while we make
 /// the other, for a few interrupts instead of one for each answer.
@@ -15,18 +14,16 @@ struct Holdback {
     /// Once it took longer, requests are slow here, and each might hold up the answers before it.
     static let hastyAfterwards = 64
 
-    /// Whether the guest is not told yet, asked after each answer.
+    /// Whether the guest is not told yet of what was answered, if more than that waits; asked after each answer.
     ///
     /// - Parameters:
     ///   - answered: that it was not told of, at least one.
-    ///   - waiting: in the ring.
-    mutating func holds(_ answered: Int, waiting: Int, now: () -> Int64 = monotonicNanoseconds) -> Bool {
-        if answered >= waiting { return false }
+    ///   - now: when the last of them was made.
+    mutating func holds(_ answered: Int, now: Int64) -> Bool {
         if hasty > 0 {
             hasty -= 1
             return false
         }
-        let now = now()
         if answered == 1 { began = now }
         if now - began <= Self.longest { return true }
         hasty = Self.hastyAfterwards

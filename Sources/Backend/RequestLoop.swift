@@ -150,13 +150,15 @@ import Virtqueue
 
     // MARK: Rings
 
-    /// Takes a new memory table into use, between two requests.
-    private func followMemory() {
-        guard context.memory.version != memoryVersion else { return }
+    /// Takes a new memory table into use, between two requests. Returns whether there was one.
+    @discardableResult
+    private func followMemory() -> Bool {
+        guard context.memory.version != memoryVersion else { return false }
         memoryVersion = context.memory.version
         memory = context.memory.latest
         requests.relocate(to: memory)
         hiprio?.relocate(to: memory)
+        return true
     }
 
     /// Answers everything in the ring, until it is empty or the mailbox wants something. Returns how much that was.
@@ -167,11 +169,13 @@ import Virtqueue
         queue.disableNotifications()
         // A guest that keeps the ring full must not keep the notifications from itself.
         var count = 0
+        // A local: passing the variable would count its references for each request.
+        var memory = memory
         do throws(RingFault) {
             while count < queue.size, !worker.needsAttention, queue.hasAvailable {
                 // Looked at after the chain was seen: one that the guest made after a change of its memory table must not
                 // be served by the old one.
-                followMemory()
+                if followMemory() { memory = self.memory }
                 guard ring.isRunning, try queue.pop(into: chain, memory: memory) else { break }
                 ring.took(chain.head)
                 serve(ring)

@@ -17,6 +17,7 @@ final class WaitingReads {
     private var ring: ReadRing?
     /// By token.
     private var slots: [Slot] = []
+    private var isUsed = false
     /// Tokens that no read has.
     private var free: [Int] = []
 
@@ -58,6 +59,7 @@ final class WaitingReads {
         guard permission.isGiven else { return nil }
         do throws(Errno) {
             ring = try ReadRing(event: worker.wake.descriptor.rawValue)
+            isUsed = true
         } catch {
             permission.refuse(error)
         }
@@ -73,6 +75,8 @@ final class WaitingReads {
     /// A read that has ended; nil if none has. Without a count the request is still to be carried out: the read failed, or
     /// stopped where the file need not end, or the kernel would not wait (EAGAIN). A thread repeats it, and knows.
     func next() -> (request: WaitingRequest, count: Int?)? {
+        // Asked after each request, mostly where nothing has ever waited.
+        if !isUsed { return nil }
         guard let completion = ring?.next() else { return nil }
         let token = Int(completion.token)
         let (slot, count) = (slots[token], Int(completion.result))
