@@ -142,7 +142,10 @@ int vfs_wait_exit_status(int status) { return WEXITSTATUS(status); }
 int vfs_wait_signaled(int status) { return WIFSIGNALED(status); }
 int vfs_wait_signal(int status) { return WTERMSIG(status); }
 
-void vfs_syslog(int priority, const char *message) {
-    openlog(NULL, LOG_PID, LOG_USER); // NULL: the program's name
-    syslog(priority, "%s", message);
+void vfs_open_syslog(void) {
+    static char name[64]; // openlog keeps the pointer
+    snprintf(name, sizeof name, "%.40s[%d]", program_invocation_short_name, getpid());
+    openlog(name, LOG_NDELAY, LOG_USER);
 }
+
+void vfs_syslog(int priority, const char *message) { syslog(priority, "%s", message); }

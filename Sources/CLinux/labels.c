@@ -1,8 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "CLinux.h"
 
-int vfs_open_fscreate(int process_descriptors) {
-    char path[48];
-    snprintf(path, sizeof path, "../task/%d/attr/fscreate", gettid());
-    return openat(process_descriptors, path, O_WRONLY | O_CLOEXEC);
+#include <stdlib.h>
+
+// Seen from another pid namespace than the one that `tasks` was mounted for, the calling thread has another number there than
+// gettid(2) says: it is the one whose status says so. NSpid lists its numbers, the innermost last.
+static int is_calling_thread(int tasks, const char *name) {
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "%.20s/status", name);
+    int file = openat(tasks, path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    ssize_t count = read(file, text, sizeof text - 1);
+    close(file);
+    if (count <= 0) return 0;
+    text[count] = '\0';
+    char *line = strstr(text, "\nNSpid:");
+    if (line == NULL) return atoi(name) == gettid(); // a kernel without pid namespaces
+    line += sizeof "\nNSpid:" - 1;
+    int number = 0, length = 0;
+    while (sscanf(line, "%*[\t ]%d%n", &number, &length) == 1) line += length;
+    return number == gettid();
 }
+
+int vfs_open_thread_attributes(int tasks) {
+    int copy = openat(tasks, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (copy < 0) return -1;
+    DIR *stream = fdopendir(copy);
+    if (stream == NULL) {
+        close(copy);
+        return -1;
+    }
+    int result = -1;
+    errno = ENOENT;
+    struct dirent *entry;
+    while (result < 0 && (entry = readdir(stream)) != NULL) {
+        if (entry->d_name[0] == '.' || !is_calling_thread(tasks, entry->d_name)) continue;
+        char path[64];
+        snprintf(path, sizeof path, "%.20s/attr", entry->d_name);
+        result = openat(tasks, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    }
+    closedir(stream);
+    return result;
+}
+
+int vfs_open_fscreate(int attributes) { return openat(attributes, "fscreate", O_WRONLY | O_CLOEXEC); }

@@ -58,6 +58,7 @@ package struct Errno: Error, Hashable, Sendable {
     package static let ETIMEDOUT = Errno(rawValue: 110)
     package static let ECONNREFUSED = Errno(rawValue: 111)
     package static let ESTALE = Errno(rawValue: 116)
+    package static let EUSERS = Errno(rawValue: 87)
     package static let EDQUOT = Errno(rawValue: 122)
     package static let ECANCELED = Errno(rawValue: 125)
 }

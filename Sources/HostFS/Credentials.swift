@@ -109,6 +109,15 @@ final class Credentials {
 
     func restore(_ state: State) { become(state.uid, state.gid, state.group, state.effective) }
 
+    /// Whether the mode of a regular file lets the caller execute it, as the kernel would decide without access control lists.
+    func mayExecute(_ status: FileStatus) -> Bool {
+        let mode = UInt32(status.raw.stx_mode)
+        if effectiveNow & Capability.overridePermissions != 0 { return mode & 0o111 != 0 }
+        if status.raw.stx_uid == uid { return mode & S_IXUSR != 0 }
+        let isMember = status.raw.stx_gid == gid || status.raw.stx_gid == group
+        return mode & (isMember ? S_IXGRP : S_IXOTH) != 0
+    }
+
     /// The umask of this thread's next creations.
     func useUmask(_ mask: UInt32) {
         let mask = mask & 0o777

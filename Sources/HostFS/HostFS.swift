@@ -21,6 +21,8 @@ import StateArena
     let pins: PinSet
     let fileHandle = FileHandleBuffer()
     private let descriptorName = ProcessDescriptorName()
+    /// O_PATH of the directory of the thread's security attributes; −1: there is none, or no guest gives labels.
+    let threadAttributes: Int32
     /// getdents64(2) writes here.
     let directoryEntries: UnsafeMutableRawBufferPointer
     static let directoryEntriesCapacity = 64 * 1024
@@ -30,7 +32,8 @@ import StateArena
         self.mayWait = mayWait
         options = share.options
         credentials = try Credentials()
-        _ = try systemCall { fchdir(share.processDescriptors.rawValue) }
+        _ = try systemCall { fchdir(share.processDescriptors) }
+        threadAttributes = share.process.tasks < 0 ? -1 : vfs_open_thread_attributes(share.process.tasks)
         pins = try share.board.claim()
         unsafe directoryEntries = UnsafeMutableRawBufferPointer.allocate(
             byteCount: Self.directoryEntriesCapacity, alignment: 8)
@@ -38,6 +41,7 @@ import StateArena
 
     deinit {
         unsafe directoryEntries.deallocate()
+        if threadAttributes >= 0 { _ = close(threadAttributes) }
         share.board.giveBack(pins)
         share.collectRetired()
     }

@@ -33,7 +33,7 @@ extension HostFS {
             return Labelling(isPending: true, attribute: -1)
         }
         guard unsafe strcmp(label.name.cString, "security.selinux") == 0 else { throw .EOPNOTSUPP }
-        let attribute = vfs_open_fscreate(share.processDescriptors.rawValue)
+        let attribute = threadAttributes >= 0 ? vfs_open_fscreate(threadAttributes) : -1
         guard attribute >= 0 else { return Labelling(isPending: true, attribute: -1) }
         let count = unsafe Glibc.write(attribute, label.value.baseAddress, label.value.count)
         if unsafe count == label.value.count { return Labelling(isPending: false, attribute: attribute) }

@@ -30,8 +30,10 @@ package final class Share: FileSystemShare {
     /// POSIX locks of the guest's processes, and who waits for a lock.
     let lockOwners: LockOwners
     let lockWaiters: LockWaiters
+    /// Owns the descriptor below.
+    let process: OwnProcess
     /// O_PATH of /proc/self/fd, through which what is open is opened again.
-    let processDescriptors: OwnedDescriptor
+    let processDescriptors: Int32
     /// Whether inodes are referred to by file handle, where their file system has them.
     package let usesFileHandles: Bool
 
@@ -41,13 +43,23 @@ package final class Share: FileSystemShare {
     /// Opens the shared directory. Process-wide effect: the umask becomes 0, because the guest applies its own.
     ///
     /// - Throws: `StartupError` when the directory cannot be served, or file handles are demanded and cannot be had.
-    package init(_ options: ShareOptions, arena: StateArena) throws {
+    package convenience init(_ options: ShareOptions, arena: StateArena) throws {
+        try self.init(
+            options, arena: arena, root: try openSharedRoot(options),
+            process: try OwnProcess(withTasks: options.needsTasks))
+    }
+
+    /// The same from descriptors that are open already, O_PATH all of them.
+    package init(
+        _ options: ShareOptions, arena: StateArena, root: consuming OwnedDescriptor,
+        process: consuming OwnProcess
+    ) throws {
         let start = ShareStart(options)
-        let root = try start.openRoot()
-        processDescriptors = try start.openProcessDescriptors()
-        let readable = try start.openReadable(root, processDescriptors)
+        let readable = try start.openReadable(root, process)
+        processDescriptors = process.descriptors.rawValue
         let status = try start.status(of: root)
         usesFileHandles = try start.probeFileHandles(root, mount: readable, status)
+        self.process = process
         _ = umask(0)
 
         self.options = options
@@ -115,6 +127,13 @@ package final class Share: FileSystemShare {
     package var knownInodes: Int { inodes.knownCount }
     /// How many descriptors the guest makes us hold.
     package var guestDescriptors: Int { quota.usedCount }
+}
+
+/// An O_PATH descriptor of what `options` says to share, found by path.
+///
+/// - Throws: `StartupError` when it is neither a directory nor a regular file.
+package func openSharedRoot(_ options: ShareOptions) throws -> OwnedDescriptor {
+    try ShareStart(options).openRoot()
 }
 
 final class DirectoryLock: Sendable {

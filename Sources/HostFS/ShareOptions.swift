@@ -93,6 +93,9 @@ package struct ShareOptions: Sendable {
 }
 
 extension ShareOptions {
+    /// Whether the share needs this process's /proc/self/task: where the labels of new files are given.
+    package var needsTasks: Bool { securityLabel != .never }
+
     /// How long the guest may use a name.
     var entryValidity: Timeout { entryTimeout ?? defaultTimeout }
     /// How long the guest may use attributes.

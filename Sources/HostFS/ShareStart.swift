@@ -46,26 +46,14 @@ struct ShareStart {
         }
     }
 
-    func openProcessDescriptors() throws -> OwnedDescriptor {
-        do throws(Errno) {
-            return OwnedDescriptor(
-                adopting: try systemCall {
-                    unsafe open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC)
-                })
-        } catch {
-            throw StartupError(
-                operation: "open", subject: "/proc/self/fd", reason: describe(error),
-                hint: "mount a proc file system there")
-        }
-    }
-
     /// The shared directory opened for reading, which is also what file handles of its mount are opened by.
     func openReadable(
-        _ root: borrowing OwnedDescriptor, _ processDescriptors: borrowing OwnedDescriptor
+        _ root: borrowing OwnedDescriptor, _ process: borrowing OwnProcess
     ) throws -> OwnedDescriptor {
         do throws(Errno) {
             let name = ProcessDescriptorName()
-            return try unsafe openAgain(processDescriptors.rawValue, name.of(root.rawValue), flags: O_RDONLY)
+            return try unsafe openAgain(
+                process.descriptors.rawValue, name.of(root.rawValue), flags: O_RDONLY)
         } catch {
             let hint = error == .EACCES ? "run as a user who may read it" : ""
             throw failure(describe(error), hint: hint)

@@ -8,3 +8,6 @@ package func monotonicNanoseconds() -> Int64 {
     _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
 }
+
+/// Reads the time zone, which the C library otherwise looks for, by path, when it first shows a time.
+package func prepareClock() { tzset() }

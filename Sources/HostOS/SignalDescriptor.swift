@@ -32,3 +32,8 @@ package struct SignalDescriptor: ~Copyable, Sendable {
 package func ignoreBrokenPipes() {
     _ = signal(SIGPIPE, SIG_IGN)
 }
+
+/// Makes writes beyond an inherited limit of file sizes fail with EFBIG instead of ending the process.
+package func ignoreFileSizeSignals() {
+    _ = signal(SIGXFSZ, SIG_IGN)
+}

@@ -2,8 +2,12 @@
 import CLinux
 import Glibc
 
-/// The host's syslog(3), facility `user`, under the program's own name with its pid.
+/// The host's syslog(3), facility `user`, under the program's own name with the pid of whoever called `open`.
 package enum SystemLog {
+    /// Connects. The number of this process is what the log will show, whoever of its children writes, and whatever number that one has
+    /// in a process namespace.
+    package static func open() { vfs_open_syslog() }
+
     package static func write(_ level: LogLevel, _ message: String) {
         let priority =
             switch level {

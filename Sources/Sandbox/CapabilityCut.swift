@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CCapNG
 import CLinux
 import Errors
 import Glibc
@@ -35,14 +34,10 @@ package func cutCapabilities(
             hint: "start it as root and with them, or take them out of --modcaps")
     }
     let wanted = changes.applied(to: needed).intersection(before.permitted)
-    capng_clear(CAPNG_SELECT_BOTH)
-    let sets = capng_type_t(CAPNG_EFFECTIVE.rawValue | CAPNG_PERMITTED.rawValue)
-    for number in CapabilitySet.numbers where wanted.contains(CapabilitySet(number: number)) {
-        _ = capng_update(CAPNG_ADD, sets, UInt32(number))
-    }
     // The bounding set first: to lower it takes SETPCAP. Whether the calls have worked is asked of the kernel.
-    let boundingRefusal = errorNumber { capng_apply(CAPNG_SELECT_BOUNDS) }
-    let refusal = errorNumber { capng_apply(CAPNG_SELECT_CAPS) }
+    let boundingRefusal = emptyBoundingSet()
+    let isCut = vfs_capset_thread(wanted.rawValue, wanted.rawValue, 0) == 0
+    let refusal = Errno(rawValue: isCut ? 0 : errno)
 
     let after = try ThreadCapabilities()
     let excess = after.permitted.union(after.effective).subtracting(wanted).union(after.inheritable)
@@ -65,14 +60,19 @@ package func cutCapabilities(
             + "all the same (no_new_privs)")
 }
 
-/// Why `call` did not succeed, if it did not.
-private func errorNumber(_ call: () -> Int32) -> Errno {
-    errno = 0
-    _ = call()
-    return Errno(rawValue: errno)
+/// Returns the last refusal; 0: none.
+private func emptyBoundingSet() -> Errno {
+    var refusal = Errno(rawValue: 0)
+    for number in CapabilitySet.numbers where isBounded(number) {
+        if vfs_prctl(PR_CAPBSET_DROP, UInt(number), 0, 0, 0) != 0 { refusal = Errno(rawValue: errno) }
+    }
+    return refusal
 }
 
-/// The calling thread's sets, as capget(2) and its bounding set say.
+private func isBounded(_ number: Int32) -> Bool { vfs_prctl(PR_CAPBSET_READ, UInt(number), 0, 0, 0) == 1 }
+
+/// The calling thread's sets as the kernel says. Not by libcap-ng, which looks for some of it in /proc: behind a new root directory
+/// that is what the guest has put there.
 private struct ThreadCapabilities {
     let permitted: CapabilitySet
     let effective: CapabilitySet
@@ -80,21 +80,17 @@ private struct ThreadCapabilities {
     let bounding: CapabilitySet
 
     init() throws(StartupError) {
-        capng_clear(CAPNG_SELECT_BOTH)
-        guard capng_get_caps_process() == 0 else {
+        var (effective, permitted, inheritable): (UInt64, UInt64, UInt64) = (0, 0, 0)
+        guard unsafe vfs_capget_thread(&effective, &permitted, &inheritable) == 0 else {
             throw StartupError(
                 operation: "read", subject: "this process's capabilities",
                 reason: describe(Errno(rawValue: errno)))
         }
-        permitted = Self.read(CAPNG_PERMITTED)
-        effective = Self.read(CAPNG_EFFECTIVE)
-        inheritable = Self.read(CAPNG_INHERITABLE)
-        bounding = Self.read(CAPNG_BOUNDING_SET)
-    }
-
-    private static func read(_ type: capng_type_t) -> CapabilitySet {
-        CapabilitySet.numbers.reduce(into: []) { set, number in
-            if capng_have_capability(type, UInt32(number)) != 0 { set.insert(CapabilitySet(number: number)) }
+        self.permitted = CapabilitySet(rawValue: permitted)
+        self.effective = CapabilitySet(rawValue: effective)
+        self.inheritable = CapabilitySet(rawValue: inheritable)
+        bounding = CapabilitySet.numbers.reduce(into: []) { set, number in
+            if isBounded(number) { set.insert(CapabilitySet(number: number)) }
         }
     }
 }

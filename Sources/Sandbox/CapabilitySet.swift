@@ -11,6 +11,9 @@ package struct CapabilitySet: OptionSet, Sendable, CustomStringConvertible {
 
     package static let fileHandles = CapabilitySet(number: CAP_DAC_READ_SEARCH)
 
+    /// To remove a name from a directory of somebody else.
+    package static let removeAnyName = CapabilitySet(number: CAP_DAC_OVERRIDE)
+
     /// To take capabilities out of the bounding set.
     static let lowerBounds = CapabilitySet(number: CAP_SETPCAP)
 
@@ -27,6 +30,9 @@ package struct CapabilitySet: OptionSet, Sendable, CustomStringConvertible {
         if number < 0 { return nil }
         self.init(number: number)
     }
+
+    /// Lets the library look at /proc for what capabilities this kernel has. Where /proc is the guest's it must have done so.
+    package static func prepareNames() { _ = ofShare.description }
 
     /// Names as `--modcaps` takes them, with commas.
     package var description: String {

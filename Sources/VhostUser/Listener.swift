@@ -8,28 +8,25 @@ import HostOS
 package final class Listener: Sendable {
     /// For poll(2): readable when a front-end waits.
     package let descriptor: OwnedDescriptor
-    /// The file we made, removed at the end; nil for an inherited socket.
+    /// The file we made, removed at the end; nil for a socket whose name others see to.
     private let file: SocketFile?
 
-    /// Listens at `path`, mode 0600, or 0660 and owned by the group named `group`.
-    ///
-    /// The file appears under its name only when it can be connected to. A file left by a daemon that is gone is
-    /// replaced; one on which somebody answers is not.
-    package init(path: String, group: String? = nil) throws(StartupError) {
-        guard path.utf8.count <= maximumSocketPathByteCount else {
-            throw StartupError(
-                operation: "listen on", subject: path, reason: "the path has \(path.utf8.count) bytes",
-                hint: "a socket's path can have \(maximumSocketPathByteCount); use a shorter one")
-        }
-        let owner: gid_t? = if let group { try Self.identifier(ofGroup: group) } else { nil }
-        let stale = try SocketFile.stale(at: path)
-        do throws(Errno) {
-            let socket = try makeUnixSocket(nonblocking: true)
-            file = try SocketFile.publish(socket.rawValue, at: path, group: owner, replacing: stale)
-            descriptor = socket
-        } catch {
-            throw SocketFile.failure(path, error)
-        }
+    /// Listens at `place`.
+    package init(at place: SocketPlace) throws(StartupError) {
+        let socket = try place.makeSocket()
+        file = try place.publish(socket)
+        descriptor = socket
+    }
+
+    /// Listens at `path`; see `SocketPlace`.
+    package convenience init(path: String, group: String? = nil) throws(StartupError) {
+        try self.init(at: try SocketPlace(path: path, group: group))
+    }
+
+    /// Listens on `socket`, which is or will be bound by somebody else.
+    package init(adopting socket: consuming OwnedDescriptor) {
+        descriptor = socket
+        file = nil
     }
 
     /// Takes over the listening socket that a launcher left open as number `inherited`.
@@ -70,15 +67,5 @@ package final class Listener: Sendable {
         var value: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         return unsafe getsockopt(socket, SOL_SOCKET, name, &value, &size) == 0 ? value : nil
-    }
-
-    private static func identifier(ofGroup name: String) throws(StartupError) -> gid_t {
-        // SAFETY: the record is read before the next lookup, which start-up, being one thread, does not make.
-        guard let record = unsafe getgrnam(name) else {
-            throw StartupError(
-                operation: "give the socket to group", subject: name, reason: "no such group",
-                hint: "see getent group")
-        }
-        return unsafe record.pointee.gr_gid
     }
 }

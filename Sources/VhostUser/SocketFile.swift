@@ -5,7 +5,7 @@ import Glibc
 import HostOS
 
 /// The file by which a listening socket is found, and the care that its name never misleads anybody.
-struct SocketFile: Sendable {
+package struct SocketFile: Sendable {
     struct Identity: Equatable, Sendable {
         let device: dev_t
         let inode: ino_t
@@ -36,7 +36,7 @@ struct SocketFile: Sendable {
     }
 
     /// Removes the file, unless the name means another one by now.
-    func remove() {
+    package func remove() {
         if let current = try? Self.identity(path), current == identity { _ = unsafe unlink(path) }
     }
 

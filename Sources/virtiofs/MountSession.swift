@@ -26,6 +26,7 @@ struct MountSession {
             if let descriptor = options.readyDescriptor {
                 do throws(Errno) {
                     try MountBackground.announce(descriptor)
+                    SystemLog.open()
                     Log.install(level: .warning) { level, message in SystemLog.write(level, message) }
                 } catch {
                     _ = mount.unmount()

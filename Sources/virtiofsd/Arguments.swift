@@ -203,9 +203,27 @@ struct ProcessArguments: ParsableArguments {
 
     @Option(
         help: .init(
-            "none is the only mode so far: the daemon can then reach what its user can. namespace and chroot are refused.",
-            valueName: "none"))
+            """
+            What the daemon can reach. namespace (default): the share and nothing else; it becomes a process in namespaces \
+            of its own. chroot (root only): the share is its root directory, for containers that forbid namespaces. none: all that \
+            its user can.
+            """, valueName: "namespace|chroot|none"))
     var sandbox: String?
+
+    @Option(
+        parsing: .singleValue,
+        help: .init(
+            """
+            For ordinary users and --sandbox namespace: COUNT user ids from INSIDE on of the daemon, and so of the guest, are \
+            those from OUTSIDE on of the host. May be given several times; ids other than your own are those of /etc/subuid. \
+            Default: your own id is itself.
+            """, valueName: ":INSIDE:OUTSIDE:COUNT:"))
+    var uidMap: [String] = []
+
+    @Option(
+        parsing: .singleValue,
+        help: .init("The same for groups, with /etc/subgid.", valueName: ":INSIDE:OUTSIDE:COUNT:"))
+    var gidMap: [String] = []
 
     @Option(
         parsing: .unconditional,  // it may begin with a minus
@@ -246,8 +264,6 @@ struct ProcessArguments: ParsableArguments {
 struct UnbuiltArguments: ParsableArguments {
     @Option var seccomp: String?
     @Option(parsing: .singleValue) var xattrmap: [String] = []
-    @Option(parsing: .singleValue) var uidMap: [String] = []
-    @Option(parsing: .singleValue) var gidMap: [String] = []
     @Option(parsing: .singleValue) var translateUid: [String] = []
     @Option(parsing: .singleValue) var translateGid: [String] = []
     @Option var migrationMode: String?

@@ -17,9 +17,13 @@ enum Request {
 
 /// Reads the command line without the program's name.
 ///
-/// - Parameter cpus: what `--num-request-queues` defaults to, up to 8.
+/// - Parameters:
+///   - cpus: what `--num-request-queues` defaults to, up to 8.
+///   - user: as whom the daemon runs.
 /// - Throws: a StartupError that names the options at fault.
-func readCommandLine(_ words: [[UInt8]], cpus: Int) throws(StartupError) -> Request {
+func readCommandLine(
+    _ words: [[UInt8]], cpus: Int, user: DaemonUser = .current
+) throws(StartupError) -> Request {
     if words.isEmpty { return .help(Arguments.helpMessage()) }
     let arguments: Arguments
     do {
@@ -33,7 +37,7 @@ func readCommandLine(_ words: [[UInt8]], cpus: Int) throws(StartupError) -> Requ
     }
     if arguments.process.version { return .answer(versionLine) }
     if arguments.process.printCapabilities { return .answer(capabilities) }
-    return .serve(try DaemonOptions(arguments, cpus: cpus))
+    return .serve(try DaemonOptions(arguments, cpus: cpus, user: user))
 }
 
 private func firstLine(_ text: String) -> String {
@@ -41,11 +45,11 @@ private func firstLine(_ text: String) -> String {
 }
 
 extension DaemonOptions {
-    init(_ arguments: Arguments, cpus: Int) throws(StartupError) {
+    init(_ arguments: Arguments, cpus: Int, user: DaemonUser) throws(StartupError) {
         try Unbuilt.refuse(arguments.unbuilt)
         let settings = try Settings(arguments)
-        if let (value, spelled) = settings[.sandbox] { try Unbuilt.refuseSandbox(value, spelled: spelled) }
 
+        sandbox = try Sandbox(arguments.process, settings, user)
         share = try ShareOptions(arguments, settings)
         socket = try Socket(arguments.place, settings)
         tag = nil
@@ -76,10 +80,8 @@ extension DaemonOptions {
             logLevel = word.level
         }
         warnings = []
-        if settings[.sandbox] == nil {
-            warnings.append(
-                "running without a sandbox: the daemon can reach all that its user can (--sandbox none says that this is meant)"
-            )
+        if sandbox == .none {
+            warnings.append("--sandbox none: whoever takes the daemon over can reach all that its user can")
         }
         if let (value, spelled) = settings[.modcaps] { try setCapabilities(value, spelled: spelled) }
         if arguments.place.socket != nil { warnings.append("--socket is deprecated: use --socket-path") }

@@ -19,7 +19,15 @@ struct DaemonOptions: Sendable {
         case exactly(UInt64)
     }
 
+    /// `--sandbox`.
+    enum Sandbox: Sendable, Equatable {
+        /// `user`: for whoever is not root.
+        case namespace(user: UserNamespace?)
+        case chroot, none
+    }
+
     var share: ShareOptions
+    var sandbox: Sandbox
     var socket: Socket
     var tag: [UInt8]?
     var numRequestQueues: Int

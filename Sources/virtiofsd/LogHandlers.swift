@@ -5,6 +5,7 @@ import Logging
 
 /// Sends the process's log to stderr or to syslog, through swift-log's Logger.
 func installLog(level: LogLevel, toSyslog: Bool) {
+    if toSyslog { SystemLog.open() }
     var logger = Logger(label: "virtiofsd") { _ in
         if toSyslog { SyslogHandler() } else { LineHandler() }
     }

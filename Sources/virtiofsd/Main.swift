@@ -5,7 +5,8 @@ import HostOS
 
 @main
 enum Main {
-    /// Exit status: 0 told to end, or a question answered; 1 cannot start; 2 the command line.
+    /// Exit status: 0 told to end, or a question answered; 1 cannot start; 2 the command line; 128 + n the
+    /// serving process died of signal n.
     nonisolated static func main() {
         let request: Request
         do throws(StartupError) {
@@ -20,7 +21,7 @@ enum Main {
             exit(2)
         case .serve(let options):
             do throws(StartupError) {
-                try serve(options)
+                exit(try serve(options))
             } catch {
                 if options.syslog { Log.error("\(error)") }
                 fail(error, status: 1)

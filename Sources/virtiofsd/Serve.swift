@@ -1,67 +1,122 @@
 // SPDX-License-Identifier: Apache-2.0
-import Backend
 import Errors
 import HostFS
 import HostOS
 import Sandbox
-import StateArena
 import VhostUser
 
 /// Starts the daemon and serves until it is told to end. The order matters; see ARCHITECTURE.md, "Start order".
-func serve(_ options: DaemonOptions) throws(StartupError) {
+///
+/// - Returns: the exit status.
+func serve(_ options: DaemonOptions) throws(StartupError) -> Int32 {
+    try prepareProcess(options)
+    switch options.sandbox {
+    case .none:
+        try serveUnconfined(options)
+        return 0
+    case .chroot:
+        return try serveDivided(options, behind: nil, in: nil)
+    case .namespace(let user):
+        return try serveDivided(options, behind: .all, in: user)
+    }
+}
+
+/// What all processes of the daemon have in common, whatever the sandbox.
+private func prepareProcess(_ options: DaemonOptions) throws(StartupError) {
+    try closeInheritedDescriptors(keeping: options.socket.inherited)
+    prepareClock()
+    CapabilitySet.prepareNames()
     installLog(level: options.logLevel, toSyslog: options.syslog)
     for warning in options.warnings { Log.warning(warning) }
     ignoreBrokenPipes()
-    try doing("give up", "new privileges") { () throws(Errno) in try forbidNewPrivileges() }
-    let watch = try doing("watch for", "signals") { () throws(Errno) in try ShutdownWatch() }
+    ignoreFileSizeSignals()
+    try doing("set", "RLIMIT_CORE") { () throws(Errno) in try forbidCoreFiles() }
     try applyDescriptorBudget(options.descriptorBudget)
+}
 
-    let arena = try doing("make", "the table of what the guest knows") { () throws(Errno) in try StateArena()
+/// `--sandbox none`: one process, which finds everything by path.
+private func serveUnconfined(_ options: DaemonOptions) throws(StartupError) {
+    let root = try openRoot(options.share)
+    let process = try OwnProcess(withTasks: options.share.needsTasks)
+    switch options.socket {
+    case .path(let path, let group):
+        let place = try SocketPlace(path: path, group: group)
+        let directory = try place.openDirectory()
+        let server = try Server(options, root: root, process: process, sockets: directory.rawValue)
+        // Last: whoever sees the socket may connect to it.
+        try server.run(try Listener(at: place))
+    case .listening(let descriptor):
+        let server = try Server(options, root: root, process: process)
+        try server.run(try Listener(inherited: descriptor))
     }
-    let share = try openShare(options.share, arena)
-    // Each thread inherits what this one has left.
-    try giveUpCapabilities(options, share)
-    let device = try doing("start", "the queues' threads") { () throws(Errno) in
-        try Device(
-            configuration: DeviceConfiguration(
-                tag: options.tag, requestQueueCount: options.numRequestQueues,
-                waitingThreadCount: options.waitingThreads),
-            share: share, arena: arena, polling: options.polling)
-    }
-    // Last: whoever sees the socket may connect to it.
-    let listener =
-        switch options.socket {
-        case .path(let path, let group): try Listener(path: path, group: group)
-        case .listening(let descriptor): try Listener(inherited: descriptor)
+}
+
+/// The other modes: one process serves, behind walls, and one keeps the socket's name, which lies outside of them.
+private func serveDivided(
+    _ options: DaemonOptions, behind walls: Walls?, in user: UserNamespace?
+) throws(StartupError) -> Int32 {
+    switch options.socket {
+    case .path(let path, let group):
+        let place = try SocketPlace(path: path, group: group)
+        let socket = try place.makeSocket()
+        switch try divide(behind: walls, in: user) {
+        case .outside(let outside): return try keep(outside, place, socket)
+        case .inside(let inside):
+            try serve(inside, options, walls, Listener(adopting: socket))
         }
-    let daemon = Daemon(listener: listener, device: device, once: options.once, stopEvent: watch.stopEvent)
-    // Kata's runtime-rs starts the VM when it reads these words.
-    Log.info("Waiting for vhost-user socket connection...")
-    try doing("watch for", "signals") { () throws(Errno) in try watch.whileRunning { daemon.run() } }
+    case .listening(let descriptor):
+        switch try divide(behind: walls, in: user) {
+        case .outside(let outside): return try keep(outside, descriptor)
+        case .inside(let inside):
+            try serve(inside, options, walls, try Listener(inherited: descriptor))
+        }
+    }
+    return 0
 }
 
-private func giveUpCapabilities(_ options: DaemonOptions, _ share: Share) throws(StartupError) {
-    let cut = try cutCapabilities(
-        to: share.usesFileHandles ? [.ofShare, .fileHandles] : .ofShare, options.capabilities)
-    if let remark = cut.remark { Log.warning(remark) }
-    Log.debug("capabilities: \(cut.kept)")
+/// The process that serves.
+private func serve(
+    _ inside: Inside, _ options: DaemonOptions, _ walls: Walls?, _ listener: Listener
+) throws(StartupError) {
+    let root = try openRoot(options.share)
+    let process = try OwnProcess(withTasks: options.share.needsTasks)
+    let server: Server
+    if let walls {
+        let apart = try process.walledOff(walls)
+        let tree = try enterPrivateRoot(root, readOnly: options.share.readOnly, walls)
+        try inside.settle()
+        forbidCrashHandlers()
+        server = try Server(options, root: tree, process: apart)
+    } else {
+        try enterChroot(root, process)
+        try inside.settle()
+        forbidCrashHandlers()
+        server = try Server(options, root: root, process: process)
+    }
+    inside.announce()
+    try server.run(listener)
 }
 
-private func openShare(_ options: ShareOptions, _ arena: StateArena) throws(StartupError) -> Share {
+extension DaemonOptions.Socket {
+    /// The number that stays open although it was open before we were.
+    fileprivate var inherited: Int32? {
+        if case .listening(let number) = self { return number }
+        return nil
+    }
+}
+
+private func openRoot(_ options: ShareOptions) throws(StartupError) -> OwnedDescriptor {
     do {
-        return try Share(options, arena: arena)
+        return try openSharedRoot(options)
     } catch let error as StartupError {
         throw error
-    } catch let error as Errno {
-        throw StartupError(
-            operation: "share", subject: escaped(options.sharedDirectory), reason: describe(error))
     } catch {
         throw StartupError(operation: "share", subject: escaped(options.sharedDirectory), reason: "\(error)")
     }
 }
 
 /// Names what failed: an errno alone tells a person nothing.
-private func doing<Result>(_ operation: String, _ subject: String, _ step: () throws(Errno) -> Result)
+func doing<Result: ~Copyable>(_ operation: String, _ subject: String, _ step: () throws(Errno) -> Result)
     throws(StartupError)
     -> Result
 {

@@ -9,9 +9,8 @@ enum Unbuilt {
         let reason: String
         let hint: String
     }
-    private static let sandbox = Gap(
-        reason: "the sandbox is not built yet",
-        hint: "leave it out or say none, and confine the daemon from outside (a container, a systemd unit)")
+    private static let filter = Gap(
+        reason: "the filter of system calls is not built yet", hint: "leave it out or say none")
     private static let maps = Gap(
         reason: "id and xattr maps are not built yet",
         hint: "leave it out; the guest then sees the ids and names of the host")
@@ -24,26 +23,16 @@ enum Unbuilt {
         StartupError(operation: "use", subject: spelled, reason: gap.reason, hint: gap.hint)
     }
 
-    /// Refuses a sandbox other than none, from whichever option it comes.
-    static func refuseSandbox(_ value: String, spelled: String) throws(StartupError) {
-        switch value {
-        case "none": return
-        case "namespace", "chroot": throw error(spelled, sandbox)
-        default: throw unknown(spelled, "sandbox mode", ["namespace", "chroot", "none"])
-        }
-    }
-
     /// Refuses every long option of `arguments` that is not built.
     static func refuse(_ arguments: UnbuiltArguments) throws(StartupError) {
         if let value = arguments.seccomp, value != "none" {
             let spelled = spelling("--seccomp", value)
             let isKnown = ["kill", "log", "trap"].contains(value)
             throw isKnown
-                ? error(spelled, sandbox) : unknown(spelled, "action", ["none", "kill", "log", "trap"])
+                ? error(spelled, filter) : unknown(spelled, "action", ["none", "kill", "log", "trap"])
         }
         let mapped = [
-            ("--xattrmap", arguments.xattrmap), ("--uid-map", arguments.uidMap),
-            ("--gid-map", arguments.gidMap),
+            ("--xattrmap", arguments.xattrmap),
             ("--translate-uid", arguments.translateUid), ("--translate-gid", arguments.translateGid),
         ]
         for (option, values) in mapped {

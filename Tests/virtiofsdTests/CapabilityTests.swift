@@ -98,11 +98,18 @@ import Testing
         let nobody =
             ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] + [folder + "/virtiofsd"]
         for options in [[], ["--modcaps=-mknod"]] {
-            for thread in try busy(options, command: nobody).threads {
+            for thread in try busy(["--sandbox=none"] + options, command: nobody).threads {
                 #expect(thread.text("Uid") == "65534\t65534\t65534\t65534")
                 for key in ["CapPrm", "CapEff", "CapInh", "CapAmb"] { #expect(thread.number(key) == 0) }
                 #expect(thread.number("NoNewPrivs") == 1)
             }
+        }
+        // In a namespace of its own it has power over what is its own anyway, and keeps no more than a share takes.
+        for thread in try busy([], command: nobody).threads {
+            #expect(thread.text("Uid") == "65534\t65534\t65534\t65534")
+            for key in ["CapPrm", "CapEff"] { #expect(thread.number(key) == 0x8800_00db) }
+            for key in ["CapInh", "CapAmb", "CapBnd"] { #expect(thread.number(key) == 0) }
+            #expect(thread.number("NoNewPrivs") == 1)
         }
         let words = [
             "--shared-dir=/", "--socket-path=/nonexistent/socket", "--sandbox=none", "--log-level=error",

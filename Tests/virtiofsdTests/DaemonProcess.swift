@@ -64,13 +64,24 @@ final class DaemonProcess {
     }
 }
 
-/// The daemon's own process; our child is its guard.
+/// The process that serves a front-end.
 func peer(of frontend: DeviceFrontend) -> pid_t {
+    servingProcess(of: launchedProcess(of: frontend))
+}
+
+/// The process that listens: the one that a launcher has started. Our child is its guard.
+func launchedProcess(of frontend: DeviceFrontend) -> pid_t {
     var credentials = ucred()
     var size = socklen_t(MemoryLayout<ucred>.size)
     let socket = frontend.session.connection.descriptor.rawValue
     #expect(getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
     return credentials.pid
+}
+
+/// The process that serves, given the one that has been started: its child, or in --sandbox none itself.
+func servingProcess(of launched: pid_t) -> pid_t {
+    let children = (try? Files.text("/proc/\(launched)/task/\(launched)/children")) ?? ""
+    return children.split(separator: " ").first.flatMap { pid_t($0) } ?? launched
 }
 
 /// The daemon beside the running test bundle.

@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct OptionTests {
     @Test func theDefaults() throws {
-        let read = try options(with: "--sandbox=none")
+        let read = try options(["--shared-dir", "/srv", "--socket-path", "/run/s"])
         #expect(read.share.sharedDirectory == Array("/srv".utf8))
         #expect(read.share.cache == .auto)
         #expect(read.share.entryTimeout == nil && read.share.attributeTimeout == nil)
@@ -57,7 +57,7 @@ import Testing
             ["--modcaps=-chown", "--modcaps=+SYS_ADMIN:-mknod"],
         ]
         for words in ways {
-            let read = try options(["--shared-dir=/s", "--socket-path=/p", "--sandbox=none"] + words)
+            let read = try options(["--shared-dir=/s", "--socket-path=/p"] + words)
             #expect(read.capabilities == wanted && read.warnings.isEmpty)
             #expect(read.share.inodeFileHandles == .prefer)
         }
@@ -70,7 +70,7 @@ import Testing
     @Test func fileHandlesGoWithTheirCapability() throws {
         for (word, warnings) in [("prefer", 1), ("never", 0)] {
             let read = try options(
-                with: "--sandbox=none", "--modcaps=-dac_read_search", "--inode-file-handles", word)
+                with: "--modcaps=-dac_read_search", "--inode-file-handles", word)
             #expect(read.share.inodeFileHandles == .never && read.warnings.count == warnings)
         }
         let kept = try options(
@@ -183,12 +183,10 @@ import Testing
     }
 
     @Test func whatTheUserShouldKnow() throws {
-        #expect(try options(with: "--sandbox", "none", "-f").warnings.isEmpty)
-        #expect(try options(with: "-o", "sandbox=none").warnings.isEmpty)
+        #expect(try options(with: "-f").warnings.isEmpty)
         #expect(
-            try options(["--shared-dir=/s", "--socket=/p", "-d"]).warnings == [
-                "running without a sandbox: the daemon can reach all that its user can "
-                    + "(--sandbox none says that this is meant)",
+            try options(["--shared-dir=/s", "--socket=/p", "-d", "--sandbox=none"]).warnings == [
+                "--sandbox none: whoever takes the daemon over can reach all that its user can",
                 "--socket is deprecated: use --socket-path",
                 "-d is deprecated: use --log-level debug",
             ])
@@ -217,7 +215,7 @@ import Testing
             "--no-announce-submounts", "--inode-file-handles", "--allow-direct-io", "--preserve-noatime",
             "--posix-lock",
             "--flock", "--num-request-queues", "--thread-pool-size", "--poll-us", "--rlimit-nofile", "--once",
-            "--sandbox", "--modcaps",
+            "--sandbox", "--uid-map", "--gid-map", "--modcaps",
             "--log-level", "--syslog", "--print-capabilities", "-V, --version", "-o <LIST>", "-h, --help",
         ] { #expect(text.contains(option)) }
         #expect(!text.contains("--migration-mode"))

@@ -5,8 +5,8 @@ import Testing
 @testable import virtiofsd
 
 /// Reads a command line that must lead to serving.
-func options(_ words: [String], cpus: Int = 4) throws -> DaemonOptions {
-    let request = try readCommandLine(words.map { Array($0.utf8) }, cpus: cpus)
+func options(_ words: [String], cpus: Int = 4, user: DaemonUser = .root) throws -> DaemonOptions {
+    let request = try readCommandLine(words.map { Array($0.utf8) }, cpus: cpus, user: user)
     guard case .serve(let options) = request else { throw Unexpected(request: request) }
     return options
 }
@@ -17,9 +17,9 @@ func options(with more: String...) throws -> DaemonOptions {
 }
 
 /// The one line a command line is refused with; nil if it is accepted.
-func refusal(_ words: [String]) -> String? {
+func refusal(_ words: [String], user: DaemonUser = .root) -> String? {
     do throws(StartupError) {
-        _ = try readCommandLine(words.map { Array($0.utf8) }, cpus: 4)
+        _ = try readCommandLine(words.map { Array($0.utf8) }, cpus: 4, user: user)
         return nil
     } catch {
         return error.description
@@ -28,6 +28,11 @@ func refusal(_ words: [String]) -> String? {
 
 func refusal(with more: String...) -> String? {
     refusal(["--shared-dir", "/srv", "--socket-path", "/run/s"] + more)
+}
+
+extension DaemonUser {
+    static let root = DaemonUser(uid: 0, gid: 0)
+    static let ordinary = DaemonUser(uid: 1000, gid: 100)
 }
 
 struct Unexpected: Error { let request: Request }

@@ -55,6 +55,7 @@
 #include "uring.h"
 #include "constants.h"
 #include "labels.h"
+#include "walls.h"
 
 // ---- system calls without a wrapper, or whose wrapper acts on every thread of the process ----
 
@@ -94,7 +95,9 @@ ssize_t vfs_send_fds(int socket, const void *bytes, size_t length, const int *fd
 
 // ---- syslog(3) is variadic ----
 
-/// Logs `message` as it is, with the pid.
+/// Connects to the log under the program's name with the calling process's pid. Not after its path may lead elsewhere.
+void vfs_open_syslog(void);
+/// Logs `message` as it is.
 void vfs_syslog(int priority, const char *message);
 
 // ---- wait status macros ----

@@ -2,7 +2,12 @@
 #ifndef CLINUX_LABELS_H
 #define CLINUX_LABELS_H
 
-/// The calling thread's attr/fscreate, found from a descriptor of /proc/self/fd; -1 where there is none.
-int vfs_open_fscreate(int process_descriptors);
+/// O_PATH of the calling thread's attr directory, found from a descriptor of its process's /proc/PID/task, which may belong to an
+/// outer pid namespace; -1 where there is none.
+int vfs_open_thread_attributes(int tasks);
+
+/// The fscreate attribute, from what the call above gave; -1 where there is none. Opened anew for each use: the kernel lets only those
+/// credentials write that have opened it.
+int vfs_open_fscreate(int attributes);
 
 #endif

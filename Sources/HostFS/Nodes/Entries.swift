@@ -188,7 +188,7 @@ extension HostFS {
         switch source {
         case .name(let directory, let name): try unsafe openBeneath(directory, name, flags: O_PATH)
         case .opened(let number):
-            try unsafe openAgain(share.processDescriptors.rawValue, processName(of: number), flags: O_PATH)
+            try unsafe openAgain(share.processDescriptors, processName(of: number), flags: O_PATH)
         }
     }
 
@@ -202,7 +202,7 @@ extension HostFS {
             return false
         }
         let readable = try unsafe openAgain(
-            share.processDescriptors.rawValue, processName(of: root.rawValue), flags: O_RDONLY)
+            share.processDescriptors, processName(of: root.rawValue), flags: O_RDONLY)
         return share.mounts.add(mount, readable)
     }
 }

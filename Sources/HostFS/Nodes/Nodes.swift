@@ -48,7 +48,7 @@ extension HostFS {
             return try openByHandle(record, flags: safe)
         }
         let number = try descriptor(of: record, node)
-        return try unsafe openAgain(share.processDescriptors.rawValue, processName(of: number), flags: safe)
+        return try unsafe openAgain(share.processDescriptors, processName(of: number), flags: safe)
     }
 
     /// Nothing else is ever opened: opening a device or FIFO of the share would act on the host (CVE-2020-35517). ELOOP for a
@@ -103,7 +103,7 @@ extension HostFS {
     @discardableResult
     private func replaceLent(_ number: Int32, of record: InodeRecord) throws(Errno) -> Bool {
         let object = try unsafe openAgain(
-            share.processDescriptors.rawValue, processName(of: number), flags: O_PATH)
+            share.processDescriptors, processName(of: number), flags: O_PATH)
         guard record.giveBack(number, keeping: object.rawValue) else { return false }
         _ = object.release()
         return true

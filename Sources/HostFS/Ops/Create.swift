@@ -82,7 +82,7 @@ extension HostFS {
             enterDaemon(losingSetID: true)
         }
         return try unsafe openAgain(
-            share.processDescriptors.rawValue, processName(of: found.rawValue), flags: flags.host)
+            share.processDescriptors, processName(of: found.rawValue), flags: flags.host)
     }
 
     /// O_TMPFILE. Its name may come later, by LINK; until then the inode lives by a descriptor that its record keeps.

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import Backend
+import Errors
+import HostFS
+import HostOS
+import Sandbox
+import StateArena
+import VhostUser
+
+/// The process that serves a share, once it is where it is to be.
+final class Server {
+    private let options: DaemonOptions
+    private let device: Device
+    private let watch: ShutdownWatch
+
+    /// Makes everything that serves, and gives up every right that serving does not take.
+    ///
+    /// - Parameters:
+    ///   - root: the shared directory or file, O_PATH.
+    ///   - process: this process's own.
+    ///   - sockets: the directory in which it will make its socket; −1: that is done by somebody else.
+    init(
+        _ options: DaemonOptions, root: consuming OwnedDescriptor, process: consuming OwnProcess,
+        sockets: Int32 = -1
+    ) throws(StartupError) {
+        self.options = options
+        try doing("give up", "new privileges") { () throws(Errno) in try forbidNewPrivileges() }
+        try doing("forbid", "memory dumps") { () throws(Errno) in try forbidMemoryDumps() }
+        watch = try doing("watch for", "signals") { () throws(Errno) in try ShutdownWatch() }
+        let arena = try doing("make", "the table of what the guest knows") { () throws(Errno) in
+            try StateArena()
+        }
+        // Before it is seen whether file handles work: some kernels would let only what is given up here open them.
+        let mayKeep: CapabilitySet =
+            options.share.inodeFileHandles == .never ? .ofShare : [.ofShare, .fileHandles]
+        _ = try giveUpCapabilities(but: mayKeep, options, tell: true)
+        let tasks = process.tasks
+        let rule = try doing("open", "the share again") { () throws(Errno) in try root.duplicate() }
+        let share = try openShare(options.share, arena, root, process)
+        if !share.usesFileHandles, mayKeep != .ofShare {
+            try giveUpCapabilities(but: .ofShare, options, tell: false)
+        }
+        // A file handle leads to an object without its way from the share, and then Landlock refuses it.
+        try confine(share.usesFileHandles ? nil : rule.rawValue, tasks, sockets)
+        // Each thread inherits what this one has left.
+        device = try doing("start", "the queues' threads") { () throws(Errno) in
+            try Device(
+                configuration: DeviceConfiguration(
+                    tag: options.tag, requestQueueCount: options.numRequestQueues,
+                    waitingThreadCount: options.waitingThreads),
+                share: share, arena: arena, polling: options.polling)
+        }
+    }
+
+    /// Serves front-ends until the end.
+    func run(_ listener: Listener) throws(StartupError) {
+        let daemon = Daemon(
+            listener: listener, device: device, once: options.once, stopEvent: watch.stopEvent)
+        // Kata's runtime-rs starts the VM when it reads these words.
+        Log.info("Waiting for vhost-user socket connection...")
+        try doing("watch for", "signals") { () throws(Errno) in try watch.whileRunning { daemon.run() } }
+    }
+}
+
+private func giveUpCapabilities(
+    but needed: CapabilitySet, _ options: DaemonOptions, tell: Bool
+) throws(StartupError) {
+    let cut = try cutCapabilities(to: needed, options.capabilities)
+    if tell, let remark = cut.remark { Log.warning(remark) }
+    Log.debug("capabilities: \(cut.kept)")
+}
+
+/// Landlock, where the kernel has it.
+private func confine(_ share: Int32?, _ tasks: Int32, _ sockets: Int32) throws(StartupError) {
+    let wall = try raiseLandlock(share: share, tasks: tasks, sockets: sockets)
+    if wall.version == 0 { return Log.info("this kernel has no Landlock, one wall fewer") }
+    let files = wall.coversFiles ? "files and " : ""
+    Log.debug("Landlock (version \(wall.version)) guards \(files)what is no file")
+}
+
+private func openShare(
+    _ options: ShareOptions, _ arena: StateArena, _ root: consuming OwnedDescriptor,
+    _ process: consuming OwnProcess
+) throws(StartupError) -> Share {
+    do {
+        return try Share(options, arena: arena, root: root, process: process)
+    } catch let error as StartupError {
+        throw error
+    } catch let error as Errno {
+        throw StartupError(
+            operation: "share", subject: escaped(options.sharedDirectory), reason: describe(error))
+    } catch {
+        throw StartupError(operation: "share", subject: escaped(options.sharedDirectory), reason: "\(error)")
+    }
+}
