@@ -35,7 +35,11 @@ var targets: [Target] = [
 ]
 targets += room("Errors")
 targets += room("HostOS", ["CLinux", "Errors"])
-targets += room("Sandbox", ["CCapNG", "CLinux", "Errors", "HostOS"])
+targets += room("Sandbox", ["CCapNG", "CLinux", "Errors", "HostOS"], tests: ["sandboxprobe"])
+targets.append(
+    .executableTarget(
+        name: "sandboxprobe", dependencies: ["Sandbox", "CLinux", "Errors", "HostOS"],
+        path: "Tests/SandboxProbe", cSettings: gnu, swiftSettings: relaxed))
 targets += room("StateArena", ["CLinux", "Errors", "HostOS"])
 targets += room("GuestMemory", ["CLinux", "Errors", "HostOS"])
 targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostOS"])
@@ -94,7 +98,9 @@ targets += [
     // The daemon in real guests.
     .testTarget(
         name: "VMTests",
-        dependencies: ["virtiofsd", "conformance", "Conformance", "CLinux", "Errors", "Guest", "HostOS"],
+        dependencies: [
+            "virtiofs", "virtiofsd", "conformance", "Conformance", "CLinux", "Errors", "Guest", "HostOS",
+        ],
         exclude: ["Scenarios"], cSettings: gnu, swiftSettings: relaxed),
 ]
 

@@ -36,12 +36,21 @@ package struct DaemonConfiguration: Sendable {
     package var cache: String?
     package var requestQueues = 1
     package var options: [String] = []
+    /// A user's daemon of ours is told that the guest's root is this user, uid and gid; nil: as the daemon sees fit.
+    package var guestRoot: (uid: UInt32, gid: UInt32)?
     /// The daemon writes to our standard error.
     package var verbose = false
 
     package init(tag: String, directory: String) {
         self.tag = tag
         self.directory = directory
+    }
+
+    /// Whether `options` say themselves who is who.
+    private var decidesOnIDs: Bool {
+        options.contains { option in
+            ["--sandbox", "--uid-map", "--gid-map", "-o"].contains { option.hasPrefix($0) }
+        }
     }
 
     /// The daemon's arguments; pure.
@@ -63,6 +72,9 @@ package struct DaemonConfiguration: Sendable {
         if readOnly { result.append("--readonly") }
         if let cache { result.append("--cache=\(cache)") }
         if kind == .swift { result.append("--num-request-queues=\(requestQueues)") }
+        if kind == .swift, let guestRoot, !decidesOnIDs {
+            result += ["--uid-map=:0:\(guestRoot.uid):1:", "--gid-map=:0:\(guestRoot.gid):1:"]
+        }
         return result + options
     }
 }

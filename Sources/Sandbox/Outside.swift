@@ -6,7 +6,8 @@ import HostOS
 
 /// The process that its launcher knows: it passes signals on to the one that serves, and ends as that one ends.
 package final class Outside {
-    private let server: pid_t
+    /// The process that serves, as this one sees it.
+    package let server: pid_t
     private let channel: Channel
     private let signals: SignalDescriptor
 

@@ -35,12 +35,12 @@ func wallError(_ wall: String, _ error: Errno, hint: String? = nil) -> StartupEr
     let usual =
         switch error {
         case .EPERM:
-            "where that is forbidden (a container, a system call filter, user.max_user_namespaces), give --sandbox chroot "
-                + "(root) or none, or allow it"
+            "allow it, or where it is forbidden (a container, a system call filter, an administrator) give --sandbox chroot "
+                + "(root only) or --sandbox none"
         case .ENOSPC, .EUSERS:
-            "raise user.max_user_namespaces and its like, or give --sandbox chroot (root) or none"
-        case .ENOSYS, .EINVAL: "this kernel cannot; give --sandbox chroot (root) or none"
-        default: "or give --sandbox chroot (root) or none"
+            "raise user.max_user_namespaces and its like, or give --sandbox chroot (root only) or --sandbox none"
+        case .ENOSYS, .EINVAL: "this kernel cannot; give --sandbox chroot (root only) or --sandbox none"
+        default: "or give --sandbox chroot (root only) or --sandbox none"
         }
     return StartupError(
         operation: "raise", subject: "the sandbox's \(wall)", reason: describe(error), hint: hint ?? usual)

@@ -85,6 +85,8 @@ struct VMSession {
             daemon.requestQueues = options.numRequestQueues
             daemon.options = options.daemonOption
             daemon.verbose = options.verbose
+            // Programs of the guest, whose only user is root, then find their files to be their own.
+            if geteuid() != 0 { daemon.guestRoot = (geteuid(), getegid()) }
             do throws(StartupError) {
                 try ShareTag.check(share.tag)
                 daemons.append(try DaemonProcess(daemon, for: options.machine))

@@ -53,6 +53,25 @@ import Testing
                 == ["--socket-path=/s", "--shared-dir=/d", "--tag=t", "--num-request-queues=4", "--xattr"])
     }
 
+    /// Nothing is added to what an option decides, nor for other daemons.
+    @Test func theGuestsRootIsTheUser() throws {
+        var configuration = DaemonConfiguration(tag: "t", directory: "/d")
+        configuration.guestRoot = (1000, 100)
+        let base = ["--socket-path=/s", "--shared-dir=/d"]
+        let ours = base + ["--num-request-queues=1"]
+        func arguments(_ kind: DaemonKind, _ options: [String]) throws -> [String] {
+            configuration.options = options
+            return try configuration.arguments(kind: kind, socketPath: "/s", machine: .qemu)
+        }
+        #expect(
+            try arguments(.swift, ["--xattr"])
+                == ours + ["--uid-map=:0:1000:1:", "--gid-map=:0:100:1:", "--xattr"])
+        for option in ["--sandbox=none", "--uid-map=:0:1000:1:", "--gid-map=:0:100:1:", "-osandbox=none"] {
+            #expect(try arguments(.swift, [option]) == ours + [option])
+        }
+        #expect(try arguments(.rust, []) == base)
+    }
+
     @Test func missingDirectoryIsSaid() {
         let error = #expect(throws: StartupError.self) {
             try DaemonProcess(DaemonConfiguration(tag: "t", directory: "/nonexistent"))

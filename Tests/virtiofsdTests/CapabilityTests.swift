@@ -112,7 +112,7 @@ import Testing
             #expect(thread.number("NoNewPrivs") == 1)
         }
         let words = [
-            "--shared-dir=/", "--socket-path=/nonexistent/socket", "--sandbox=none", "--log-level=error",
+            "--shared-dir=/", "--socket-path=/tmp/never-made.socket", "--sandbox=none", "--log-level=error",
             "--modcaps=+mknod",
         ]
         let (end, _, errors) = try ChildProcess.run(nobody[0], nobody.dropFirst() + words)

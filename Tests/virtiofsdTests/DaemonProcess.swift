@@ -16,8 +16,14 @@ final class DaemonProcess {
 
     /// Starts it on `share` and `socket` with `more`, and waits until it says that it is ready.
     ///
-    /// - Parameter command: the daemon, or a program that becomes the daemon with its arguments, as whoever it likes.
-    init(_ more: [String] = [], command: [String] = [executable]) throws {
+    /// - Parameters:
+    ///   - command: the daemon, or a program that becomes the daemon with its arguments, as whoever it likes.
+    ///   - shared: what to share instead of `share`.
+    ///   - descriptors: are open in the daemon beside the standard ones.
+    init(
+        _ more: [String] = [], command: [String] = [executable], share shared: String? = nil,
+        descriptors: [Int32] = []
+    ) throws {
         directory = try makeTemporaryDirectory()
         _ = mkdir(directory + "/share", 0o755)
         for path in [directory, directory + "/share"] where command != [executable] { chmod(path, 0o777) }
@@ -27,10 +33,13 @@ final class DaemonProcess {
         let input = OwnedDescriptor(adopting: open("/dev/null", O_RDWR | O_CLOEXEC))
         let output = OwnedDescriptor(adopting: ends[1])
         let words =
-            command + ["--shared-dir", directory + "/share", "--socket-path", directory + "/socket"] + more
+            command + [
+                "--shared-dir", shared ?? directory + "/share", "--socket-path", directory + "/socket",
+            ]
+            + more
         child = try ChildProcess(
             program: words[0], arguments: Array(words.dropFirst()),
-            descriptors: [input.rawValue, input.rawValue, output.rawValue])
+            descriptors: [input.rawValue, input.rawValue, output.rawValue] + descriptors)
         try waitForLine("Waiting for vhost-user socket connection")
     }
 
