@@ -10,14 +10,14 @@ import Virtqueue
 /// The READs of one worker that wait for a disk, where the host lets us have an io_uring: the kernel reads straight into the
 /// guest's pages, and no thread waits. The worker's thread only.
 ///
-/// Nothing is made before the first such READ, and nothing is allocated for one when as many have waited before.
+/// The ring is made with the worker, which may not make one later: a filter of system calls sees nothing of what is asked of a
+/// ring, so a worker has the one that only reads. Nothing is allocated for a READ when as many have waited before.
 final class WaitingReads {
     private let worker: QueueWorker
-    private let permission: ReadRingPermission
-    private var ring: ReadRing?
+    /// nil where the host lets us have none.
+    private let ring: ReadRing?
     /// By token.
     private var slots: [Slot] = []
-    private var isUsed = false
     /// Tokens that no read has.
     private var free: [Int] = []
 
@@ -28,14 +28,14 @@ final class WaitingReads {
 
     init(of worker: QueueWorker, _ permission: ReadRingPermission) {
         self.worker = worker
-        self.permission = permission
+        ring = permission.makeRing(event: worker.wake.descriptor.rawValue)
     }
 
     /// Starts a read into the reply of the request in `chain`. False: it has to wait somewhere else.
     func start(
         _ read: HostRead, _ message: UnsafeRawBufferPointer, _ chain: Chain, _ memory: GuestMemory, queue: Int
     ) -> Bool {
-        guard let ring = ring ?? makeRing(), ring.underWay < ReadRing.capacity else { return false }
+        guard let ring, ring.underWay < ReadRing.capacity else { return false }
         let token = free.popLast() ?? slots.count
         if token == slots.count { slots.append(Slot(request: WaitingRequest(of: worker), read: read)) }
         let request = slots[token].request
@@ -55,17 +55,6 @@ final class WaitingReads {
         }
     }
 
-    private func makeRing() -> ReadRing? {
-        guard permission.isGiven else { return nil }
-        do throws(Errno) {
-            ring = try ReadRing(event: worker.wake.descriptor.rawValue)
-            isUsed = true
-        } catch {
-            permission.refuse(error)
-        }
-        return ring
-    }
-
     /// Some may have ended. One load while none waits.
     var haveNews: Bool { ring?.hasCompletions ?? false }
 
@@ -75,8 +64,6 @@ final class WaitingReads {
     /// A read that has ended; nil if none has. Without a count the request is still to be carried out: the read failed, or
     /// stopped where the file need not end, or the kernel would not wait (EAGAIN). A thread repeats it, and knows.
     func next() -> (request: WaitingRequest, count: Int?)? {
-        // Asked after each request, mostly where nothing has ever waited.
-        if !isUsed { return nil }
         guard let completion = ring?.next() else { return nil }
         let token = Int(completion.token)
         let (slot, count) = (slots[token], Int(completion.result))
@@ -87,16 +74,20 @@ final class WaitingReads {
     }
 }
 
-/// Whether this host lets the device have io_urings: what the first worker that needs one finds out.
+/// Whether this host lets the device have io_urings: what the first worker finds out.
 final class ReadRingPermission: Sendable {
     private let given: Atomic<Bool>
 
     init(_ given: Bool) { self.given = Atomic(given) }
 
-    var isGiven: Bool { given.load(ordering: .relaxed) }
-
-    func refuse(_ error: Errno) {
-        guard given.exchange(false, ordering: .relaxed) else { return }
-        Log.info("no io_uring (\(describe(error))): reads that wait for a disk have threads")
+    /// The calling thread's ring.
+    func makeRing(event: Int32) -> ReadRing? {
+        guard given.load(ordering: .relaxed) else { return nil }
+        do throws(Errno) { return try ReadRing(event: event) } catch {
+            if given.exchange(false, ordering: .relaxed) {
+                Log.info("no io_uring (\(describe(error))): reads that wait for a disk have threads")
+            }
+            return nil
+        }
     }
 }

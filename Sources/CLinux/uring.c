@@ -13,6 +13,12 @@ int vfs_uring_register_event(int ring, int event) {
     return (int)syscall(SYS_io_uring_register, ring, IORING_REGISTER_EVENTFD, &event, 1);
 }
 
+int vfs_uring_restrict_to_reads(int ring) {
+    struct io_uring_restriction only = {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READV};
+    if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_RESTRICTIONS, &only, 1) < 0) return -1;
+    return (int)syscall(SYS_io_uring_register, ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
 void vfs_uring_prepare_read(void *entry, int fd, const struct iovec *vectors, unsigned count, uint64_t offset,
                             uint64_t token) {
     struct io_uring_sqe request = {

@@ -86,8 +86,8 @@ package struct ShareOptions: Sendable {
     /// How many descriptors of known inodes are kept open at most, where file handles can bring them back.
     package var hotDescriptors = 24
 
-    /// So many that the daemon holds fewer than a hundred for a guest of `queues` request queues, each with four of its own.
-    package static func hotDescriptors(beside queues: Int) -> Int { max(24, 60 - 4 * queues) }
+    /// So many that the daemon holds fewer than a hundred for a guest of `queues` request queues, each with five of its own.
+    package static func hotDescriptors(beside queues: Int) -> Int { max(24, 60 - 5 * queues) }
 
     package init(sharedDirectory: [UInt8]) { self.sharedDirectory = sharedDirectory }
 }

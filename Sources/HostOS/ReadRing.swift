@@ -7,6 +7,8 @@ import Glibc
 ///
 /// The kernel keeps what it has finished to itself until it is asked (DEFER_TASKRUN), so a read interrupts nobody. poll(2)
 /// of the ring does not tell about that, an eventfd does. Nothing here allocates after `init`.
+///
+/// A seccomp filter does not see what is asked of a ring, so this one is restricted for good: it reads, and does nothing else.
 @safe package final class ReadRing {
     /// The most reads under way.
     package static let capacity = 64
@@ -33,6 +35,7 @@ import Glibc
         var parameters = io_uring_params()
         parameters.flags =
             IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG
+            | IORING_SETUP_R_DISABLED
         let number = try systemCall { unsafe vfs_uring_setup(UInt32(Self.capacity), &parameters) }
         descriptor = OwnedDescriptor(adopting: number)
         offsets = parameters
@@ -47,6 +50,7 @@ import Glibc
             sharing: number, offset: Int(IORING_OFF_SQES),
             byteCount: Int(parameters.sq_entries) * MemoryLayout<io_uring_sqe>.stride)
         _ = try systemCall { vfs_uring_register_event(number, event) }
+        _ = try systemCall { vfs_uring_restrict_to_reads(number) }
         setWaking(false)
     }
 

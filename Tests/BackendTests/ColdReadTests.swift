@@ -164,7 +164,7 @@ import Testing
         _ = try guest.initialize()
         let file = try guest.lookup(.root, "file".utf8).node
         let handle = try guest.open(file, flags: Open.read).handle
-        #expect(!(try daemon.hasRing()))
+        #expect(!(try daemon.hasPool()))
         for offset in stride(from: 0, to: 1 << 20, by: 1 << 16) {
             try dropFromCache(path)
             let bytes = try guest.read(file, handle, offset: UInt64(offset), size: 4096)

@@ -221,11 +221,13 @@ import Virtqueue
         #expect(share.onThreads.load(ordering: .relaxed) == 3)
     }
 
-    @Test func theHostIsAskedOnce() {
+    @Test func theHostIsAskedOnce() throws {
+        let wake = try EventFD()
+        #expect(ReadRingPermission(true).makeRing(event: wake.descriptor.rawValue) != nil)
+        #expect(ReadRingPermission(false).makeRing(event: wake.descriptor.rawValue) == nil)
         let permission = ReadRingPermission(true)
-        #expect(permission.isGiven)
-        permission.refuse(.EPERM)
-        #expect(!permission.isGiven)
+        #expect(permission.makeRing(event: -1) == nil)
+        #expect(permission.makeRing(event: wake.descriptor.rawValue) == nil, "it has refused one")
     }
 }
 
