@@ -29,13 +29,16 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 var targets: [Target] = [
     .target(name: "CLinux", cSettings: gnu),
     .systemLibrary(name: "CCapNG"),
+    .systemLibrary(name: "CSeccomp"),
     // For tests only: whatever links it has its own malloc.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: gnu),
+    .target(name: "FilteredChild", path: "Tests/FilteredChild", cSettings: gnu),
     .target(name: "SystemCallLog", path: "Tests/SystemCallLog", cSettings: gnu),
 ]
 targets += room("Errors")
 targets += room("HostOS", ["CLinux", "Errors"])
-targets += room("Sandbox", ["CCapNG", "CLinux", "Errors", "HostOS"], tests: ["sandboxprobe"])
+targets += room(
+    "Sandbox", ["CCapNG", "CSeccomp", "CLinux", "Errors", "HostOS"], tests: ["FilteredChild", "sandboxprobe"])
 targets.append(
     .executableTarget(
         name: "sandboxprobe", dependencies: ["Sandbox", "CLinux", "Errors", "HostOS"],

@@ -51,7 +51,8 @@ package final class Device: BackendDelegate {
         let context = WorkerContext(
             memory: memory, session: session, share: share, arena: arena, pool: pool,
             readRings: ReadRingPermission(mayUseIOUring), polling: polling,
-            watchers: Watchers(cpus: usableCPUs()), acknowledged: try EventFD())
+            watchers: Watchers(cpus: usableCPUs()), acknowledged: try EventFD(),
+            confineThread: configuration.confineThread)
         var workers: [QueueWorker] = []
         for index in 1..<ports.count {
             workers.append(

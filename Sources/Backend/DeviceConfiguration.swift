@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Errors
 
 /// What the virtio-fs device looks like to a front-end.
 package struct DeviceConfiguration: Sendable {
@@ -8,15 +9,20 @@ package struct DeviceConfiguration: Sendable {
     package var requestQueueCount: Int
     /// The most threads for requests that wait for a disk, at least 1.
     package var waitingThreadCount: Int
+    /// Called on each worker's thread when it has all that it needs, before it serves: to give up what it will not need. What
+    /// it throws is thrown by the device's `init`. The threads that a worker starts inherit what it has left.
+    package var confineThread: @Sendable () throws(Errno) -> Void
 
     package static let defaultWaitingThreads = 8
 
     package init(
-        tag: [UInt8]?, requestQueueCount: Int, waitingThreadCount: Int = defaultWaitingThreads
+        tag: [UInt8]?, requestQueueCount: Int, waitingThreadCount: Int = defaultWaitingThreads,
+        confineThread: @escaping @Sendable () throws(Errno) -> Void = {}
     ) {
         self.tag = tag
         self.requestQueueCount = requestQueueCount
         self.waitingThreadCount = waitingThreadCount
+        self.confineThread = confineThread
     }
 
     /// The largest `requestQueueCount`; UML has room for 64 rings in all, Linux for more than any machine needs.

@@ -139,4 +139,5 @@ struct WorkerContext: Sendable {
     let watchers: Watchers
     /// A worker's answer to the control thread, which asks one at a time.
     let acknowledged: EventFD
+    let confineThread: @Sendable () throws(Errno) -> Void
 }

@@ -42,6 +42,7 @@ import Virtqueue
         do throws(Errno) {
             let loop = try RequestLoop(
                 worker: worker, context, fileSystem: try context.share.makeFileSystem(mayWait: false))
+            try context.confineThread()
             worker.acknowledge()
             loop.run()
         } catch {

@@ -226,6 +226,15 @@ struct ProcessArguments: ParsableArguments {
     var gidMap: [String] = []
 
     @Option(
+        help: .init(
+            """
+            What happens when a thread makes a system call that it has no use for, as a hijacked one would. kill (default): \
+            the daemon ends by SIGSYS; trap: the same, and stderr says which call; log: the kernel's log says so, nothing is \
+            stopped; none: nobody looks.
+            """, valueName: "kill|trap|log|none"))
+    var seccomp: String?
+
+    @Option(
         parsing: .unconditional,  // it may begin with a minus
         help: .init(
             """
@@ -262,7 +271,6 @@ struct ProcessArguments: ParsableArguments {
 
 /// Options of virtiofsd 1.14 that are refused; see Unbuilt.swift.
 struct UnbuiltArguments: ParsableArguments {
-    @Option var seccomp: String?
     @Option(parsing: .singleValue) var xattrmap: [String] = []
     @Option(parsing: .singleValue) var translateUid: [String] = []
     @Option(parsing: .singleValue) var translateGid: [String] = []

@@ -72,6 +72,10 @@ extension DaemonOptions {
             descriptorBudget = number == 0 ? .unchanged : .exactly(number)
         }
         capabilities = CapabilityChanges()
+        seccomp = .kill
+        if let value = arguments.process.seccomp {
+            seccomp = try parse(value, as: "action", spelled: spelling("--seccomp", value))
+        }
         once = arguments.process.once
         syslog = arguments.process.syslog
         logLevel = .info

@@ -39,6 +39,8 @@ struct DaemonOptions: Sendable {
     var descriptorBudget: DescriptorBudget
     /// `--modcaps`.
     var capabilities: CapabilityChanges
+    /// `--seccomp`.
+    var seccomp: FilterAction
     var logLevel: LogLevel
     var syslog: Bool
     /// What the user should know although the daemon starts: one line each.

@@ -12,6 +12,7 @@ final class Server {
     private let options: DaemonOptions
     private let device: Device
     private let watch: ShutdownWatch
+    private let filters: SystemCallFilters
 
     /// Makes everything that serves, and gives up every right that serving does not take.
     ///
@@ -42,12 +43,15 @@ final class Server {
         }
         // A file handle leads to an object without its way from the share, and then Landlock refuses it.
         try confine(share.usesFileHandles ? nil : rule.rawValue, tasks, sockets)
+        let filters = try SystemCallFilters(options.seccomp, usesSystemLog: options.syslog)
+        self.filters = filters
         // Each thread inherits what this one has left.
         device = try doing("start", "the queues' threads") { () throws(Errno) in
             try Device(
                 configuration: DeviceConfiguration(
                     tag: options.tag, requestQueueCount: options.numRequestQueues,
-                    waitingThreadCount: options.waitingThreads),
+                    waitingThreadCount: options.waitingThreads,
+                    confineThread: { () throws(Errno) in try filters.load(.request) }),
                 share: share, arena: arena, polling: options.polling)
         }
     }
@@ -58,7 +62,13 @@ final class Server {
             listener: listener, device: device, once: options.once, stopEvent: watch.stopEvent)
         // Kata's runtime-rs starts the VM when it reads these words.
         Log.info("Waiting for vhost-user socket connection...")
-        try doing("watch for", "signals") { () throws(Errno) in try watch.whileRunning { daemon.run() } }
+        try doing("start", "the thread that watches for signals") { () throws(Errno) in
+            try watch.whileRunning(confine: { () throws(Errno) in try filters.load(.signals) }) {
+                () throws(Errno) in
+                try filters.load(.control)
+                daemon.run()
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 import Errors
 import Glibc
 import HostOS
+import Synchronization
 
 /// Turns SIGTERM, SIGINT and SIGHUP into an orderly end: requests in flight are finished and the process exits 0, even if
 /// one of them hangs on a dead disk.
@@ -23,11 +24,45 @@ final class ShutdownWatch: Sendable {
     }
 
     /// Runs `body`, which must return soon after `stopEvent`; watches for signals meanwhile.
-    func whileRunning(_ body: () -> Void) throws(Errno) {
-        let watcher = try Thread(name: "signals") { self.watch() }
-        body()
-        finished.signal()
-        watcher.join()
+    ///
+    /// - Parameter confine: called on the watching thread before it watches; if it throws, `body` is not run.
+    func whileRunning(
+        confine: @escaping @Sendable () throws(Errno) -> Void, _ body: () throws(Errno) -> Void
+    ) throws(Errno) {
+        let outcome = try Outcome()
+        let watcher = try Thread(name: "signals") { [self] in
+            do throws(Errno) {
+                try confine()
+                outcome.report(nil)
+                watch()
+            } catch {
+                outcome.report(error)
+            }
+        }
+        defer {
+            finished.signal()
+            watcher.join()
+        }
+        try outcome.wait()
+        try body()
+    }
+
+    /// How the watching thread's start went.
+    private final class Outcome: Sendable {
+        private let failure = Mutex<Errno?>(nil)
+        private let semaphore: OwnedDescriptor
+
+        init() throws(Errno) { semaphore = try makeSemaphore() }
+
+        func report(_ error: Errno?) {
+            failure.withLock { $0 = error }
+            postSemaphore(semaphore.rawValue, 1)
+        }
+
+        func wait() throws(Errno) {
+            waitSemaphore(semaphore.rawValue)
+            if let error = failure.withLock({ $0 }) { throw error }
+        }
     }
 
     private func watch() {

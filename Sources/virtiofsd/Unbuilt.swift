@@ -9,8 +9,6 @@ enum Unbuilt {
         let reason: String
         let hint: String
     }
-    private static let filter = Gap(
-        reason: "the filter of system calls is not built yet", hint: "leave it out or say none")
     private static let maps = Gap(
         reason: "id and xattr maps are not built yet",
         hint: "leave it out; the guest then sees the ids and names of the host")
@@ -25,12 +23,6 @@ enum Unbuilt {
 
     /// Refuses every long option of `arguments` that is not built.
     static func refuse(_ arguments: UnbuiltArguments) throws(StartupError) {
-        if let value = arguments.seccomp, value != "none" {
-            let spelled = spelling("--seccomp", value)
-            let isKnown = ["kill", "log", "trap"].contains(value)
-            throw isKnown
-                ? error(spelled, filter) : unknown(spelled, "action", ["none", "kill", "log", "trap"])
-        }
         let mapped = [
             ("--xattrmap", arguments.xattrmap),
             ("--translate-uid", arguments.translateUid), ("--translate-gid", arguments.translateGid),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CLinux
 import Errors
 import Glibc
 import HostOS
@@ -153,5 +154,27 @@ private let isAllowed: Bool = {
             for token in 0..<10 { try reader.start(pipe.read.rawValue, token: token) }
         }
         try Files.writeAll(pipe.write.rawValue, [1])
+    }
+
+    /// The kernel holds it to reads: nothing can be added to it, not even for its own thread.
+    @Test func aRingTakesNothingMore() throws {
+        func rings() throws -> [Int32] {
+            try Files.names(in: "/proc/self/fd").filter { name in
+                var target = [CChar](repeating: 0, count: 64)
+                let count = readlink("/proc/self/fd/\(name)", &target, target.count)
+                let bytes = target.prefix(max(0, count)).map(UInt8.init(bitPattern:))
+                return String(decoding: bytes, as: UTF8.self) == "anon_inode:[io_uring]"
+            }.compactMap { Int32($0) }
+        }
+        let reader = try Reader()
+        // Of all rings, because tests beside this one have some too.
+        var refusals: [Int32] = []
+        for ring in try rings() {
+            #expect(vfs_uring_register_event(ring, reader.event.descriptor.rawValue) == -1)
+            refusals.append(errno)
+        }
+        #expect(refusals.contains(EACCES), "ours")
+        // Another thread's, or gone meanwhile.
+        #expect(refusals.allSatisfy { [EACCES, EEXIST, EBADF].contains($0) })
     }
 }

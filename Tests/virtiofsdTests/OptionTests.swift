@@ -28,6 +28,7 @@ import Testing
         #expect(read.logLevel == .info)
         #expect(read.descriptorBudget == .automatic)
         #expect(read.capabilities == CapabilityChanges())
+        #expect(read.seccomp == .kill)
         #expect(read.warnings.isEmpty)
     }
 
@@ -46,6 +47,11 @@ import Testing
         let words = ["--shared-dir=/s", "--socket-path=/p"]
         #expect(try options(words + ["--poll-us", value], cpus: cpus).polling.mode == mode)
         if value == "auto" { #expect(try options(words, cpus: cpus).polling.mode == mode) }
+    }
+
+    @Test(arguments: FilterAction.allCases) func actionsOfFilters(action: FilterAction) throws {
+        #expect(try options(with: "--seccomp", action.rawValue).seccomp == action)
+        #expect(try options(with: "--seccomp=\(action.rawValue)").seccomp == action)
     }
 
     @Test func capabilities() throws {
@@ -215,7 +221,8 @@ import Testing
             "--no-announce-submounts", "--inode-file-handles", "--allow-direct-io", "--preserve-noatime",
             "--posix-lock",
             "--flock", "--num-request-queues", "--thread-pool-size", "--poll-us", "--rlimit-nofile", "--once",
-            "--sandbox", "--uid-map", "--gid-map", "--modcaps",
+            "--sandbox", "--uid-map", "--gid-map", "--seccomp",
+            "--modcaps",
             "--log-level", "--syslog", "--print-capabilities", "-V, --version", "-o <LIST>", "-h, --help",
         ] { #expect(text.contains(option)) }
         #expect(!text.contains("--migration-mode"))

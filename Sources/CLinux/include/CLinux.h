@@ -50,6 +50,7 @@
 #include "arena.h"
 #include "atomics.h"
 #include "files.h"
+#include "filter.h"
 #include "shared.h"
 #include "interrupt.h"
 #include "uring.h"

@@ -11,7 +11,9 @@ final class DaemonProcess {
     private let scratch: TemporaryDirectory
 
     /// Starts it on `root`, and waits until it listens.
-    init(sharing root: String, _ options: [String] = []) throws {
+    ///
+    /// - Parameter errors: its stderr; -1: ours.
+    init(sharing root: String, _ options: [String] = [], errors: Int32 = -1) throws {
         let own = try Files.ownProgram()
         let program = own.prefix(upTo: try #require(own.lastIndex(of: "/"))) + "/virtiofsd"
         scratch = try TemporaryDirectory()
@@ -23,7 +25,11 @@ final class DaemonProcess {
         var words = (arguments + options).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var child: pid_t = 0
-        let code = posix_spawn(&child, arguments[0], nil, nil, &words, Glibc.environ)
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        if errors >= 0 { posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO) }
+        let code = posix_spawn(&child, arguments[0], &actions, nil, &words, Glibc.environ)
         guard code == 0 else { throw Errno(rawValue: code) }
         identifier = child
         let path = socketPath
@@ -32,13 +38,22 @@ final class DaemonProcess {
 
     deinit { end() }
 
-    private var ended = false
-    func end() {
-        if ended { return }
-        ended = true
+    /// Its wait status, once it has ended.
+    private var status: Int32?
+
+    /// Ends it, if it has not ended by itself. Returns its wait status: 0 for exit status 0, below 128 for the signal that
+    /// has killed it.
+    @discardableResult func end() -> Int32 {
+        if let status { return status }
         kill(identifier, SIGTERM)
-        var status: Int32 = 0
-        waitpid(identifier, &status, 0)
+        return wait()
+    }
+
+    func wait() -> Int32 {
+        var result: Int32 = 0
+        waitpid(identifier, &result, 0)
+        status = result
+        return result
     }
 
     /// The value of a line of /proc/PID/status, in KiB.

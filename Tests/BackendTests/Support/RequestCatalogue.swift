@@ -4,11 +4,12 @@ import Frontend
 import FuseWire
 import Glibc
 import HostFS
+import HostOS
 import Testing
 
 /// A guest with something of every kind looked up and opened, for requests of every opcode.
 struct CatalogueFixture {
-    let host: HostRig
+    private let rig: HostRig?
     let guest: FuseClient
     let file: NodeID
     let directory: NodeID
@@ -16,24 +17,43 @@ struct CatalogueFixture {
     let fileHandle: UInt64
     let directoryHandle: UInt64
 
+    /// The daemon in this process, where it is that.
+    var host: HostRig {
+        guard let rig else { preconditionFailure("the daemon is another process") }
+        return rig
+    }
+
     init(configure: (inout ShareOptions) -> Void = { _ in }, opensForWriting: Bool = true) throws {
-        host = try HostRig {
+        let host = try HostRig {
             $0.xattr = true
             $0.posixLock = true
             $0.flock = true
             configure(&$0)
         }
-        try host.write("file", "0123456789")
-        try host.makeDirectory("directory")
-        try host.makeDirectory("empty")
-        try check(symlink("file", host.path("link")))
-        try check(setxattr(host.path("file"), "user.x", "1", 1, 0))
-        guest = try host.guest()
+        try Self.fill(host.root)
+        try self.init(try host.guest(), rig: host, opensForWriting: opensForWriting)
+    }
+
+    /// A guest of another process, whose share has been filled. Without `opens` its handles are 0: an exclusive share's.
+    init(_ guest: FuseClient, opens: Bool = true) throws { try self.init(guest, rig: nil, opens: opens) }
+
+    private init(_ guest: FuseClient, rig: HostRig?, opensForWriting: Bool = true, opens: Bool = true) throws
+    {
+        (self.rig, self.guest) = (rig, guest)
         file = try guest.lookup(.root, "file".utf8).node
         directory = try guest.lookup(.root, "directory".utf8).node
         link = try guest.lookup(.root, "link".utf8).node
-        fileHandle = try guest.open(file, flags: opensForWriting ? Open.readWrite : Open.read).handle
-        directoryHandle = try guest.opendir(directory).handle
+        let flags = opensForWriting ? Open.readWrite : Open.read
+        fileHandle = opens ? try guest.open(file, flags: flags).handle : 0
+        directoryHandle = opens ? try guest.opendir(directory).handle : 0
+    }
+
+    /// Makes what the requests are about.
+    static func fill(_ root: String) throws {
+        try Files.replace(root + "/file", with: Array("0123456789".utf8))
+        for name in ["/directory", "/empty"] { try check(mkdir(root + name, 0o755)) }
+        try check(symlink("file", root + "/link"))
+        try check(setxattr(root + "/file", "user.x", "1", 1, 0))
     }
 }
 
