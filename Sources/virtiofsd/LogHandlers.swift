@@ -10,8 +10,6 @@ func installLog(level: LogLevel, toSyslog: Bool) {
         if toSyslog { SyslogHandler() } else { LineHandler() }
     }
     logger.logLevel = .trace  // Log has checked the level already
-    // What a first message would do, which no thread may any more when it serves: read the time zone, connect to the log.
-    tzset()
     let destination = logger
     Log.install(level: level) { level, message in
         destination.log(level: level.loggerLevel, "\(oneLine(message))")
