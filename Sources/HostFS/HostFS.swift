@@ -19,6 +19,8 @@ import StateArena
     /// Whether operations may wait for a disk. `waiting` says how they do not.
     let mayWait: Bool
     let pins: PinSet
+    let users: IdTable
+    let groups: IdTable
     let fileHandle = FileHandleBuffer()
     private let descriptorName = ProcessDescriptorName()
     /// O_PATH of the directory of the thread's security attributes; −1: there is none, or no guest gives labels.
@@ -31,6 +33,8 @@ import StateArena
         self.share = share
         self.mayWait = mayWait
         options = share.options
+        users = IdTable(options.users)
+        groups = IdTable(options.groups)
         credentials = try Credentials()
         _ = try systemCall { fchdir(share.processDescriptors) }
         threadAttributes = share.process.tasks < 0 ? -1 : vfs_open_thread_attributes(share.process.tasks)
@@ -82,7 +86,8 @@ import StateArena
     /// - Parameter checked: whether the guest's kernel has checked this very access; if not, ours does with what it knows.
     func enter(_ caller: borrowing Caller, umask: UInt32 = 0, checked: Bool = true) throws(Errno) {
         try credentials.enter(
-            uid: caller.uid, gid: caller.gid, group: caller.supplementaryGroup,
+            uid: try hostUser(caller.uid), gid: try hostGroup(caller.gid),
+            group: try hostGroup(optional: caller.supplementaryGroup),
             groupsAreKnown: !checked || isNegotiated(InitFlags.createSupplementaryGroup))
         credentials.useUmask(isNegotiated(InitFlags.dontMask) ? umask : 0)
     }

@@ -80,6 +80,9 @@ package struct ShareOptions: Sendable {
     package var announceSubmounts = true
     package var inodeFileHandles: FileHandlePolicy = .prefer
     package var readOnly = false
+    /// Between the users of the guest and of the host, and the groups.
+    package var users = IdMap()
+    package var groups = IdMap()
     package var preserveNoatime = false
     package var posixLock = false
     package var flock = false

@@ -54,6 +54,7 @@ extension ShareOptions {
         self.init(sharedDirectory: ArgumentText.decode(directory))
         try setCaching(arguments.caching, settings)
         try setFeatures(arguments.features, settings)
+        try setMaps(arguments.maps)
         if exclusive { try checkExclusive(settings) }
     }
 

@@ -24,8 +24,7 @@ enum Unbuilt {
     /// Refuses every long option of `arguments` that is not built.
     static func refuse(_ arguments: UnbuiltArguments) throws(StartupError) {
         let mapped = [
-            ("--xattrmap", arguments.xattrmap),
-            ("--translate-uid", arguments.translateUid), ("--translate-gid", arguments.translateGid),
+            ("--xattrmap", arguments.xattrmap)
         ]
         for (option, values) in mapped {
             if let value = values.last { throw error(spelling(option, value), maps) }

@@ -75,8 +75,6 @@ import Testing
     @Test(arguments: [
         (["--xattrmap", ":map::user.virtiofs.:"], "--xattrmap :map::user.virtiofs.:: \(maps)"),
         (["-o", "xattrmap=:map::user.:"], "-o xattrmap=:map::user.:: \(maps)"),
-        (["--translate-uid", "map:0:1000:1"], "--translate-uid map:0:1000:1: \(maps)"),
-        (["--translate-gid", "map:0:1000:1"], "--translate-gid map:0:1000:1: \(maps)"),
         (["--migration-mode", "find-paths"], "--migration-mode find-paths: \(migration)"),
         (["--migration-on-error", "abort"], "--migration-on-error abort: \(migration)"),
         (["--migration-verify-handles"], "--migration-verify-handles: \(migration)"),

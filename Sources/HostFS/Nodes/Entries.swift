@@ -95,7 +95,7 @@ extension HostFS {
         entry.entryValidNsec = options.entryValidity.nanoseconds
         entry.attrValid = options.attributeValidity.seconds
         entry.attrValidNsec = options.attributeValidity.nanoseconds
-        entry.attributes = Attributes(status)
+        entry.attributes = attributes(status)
         if status.type == FileType.directory, isNegotiated(InitFlags.submounts),
             let slot = share.inodes.slots.find(parent.rawValue)
         {

@@ -23,7 +23,7 @@ extension HostFS {
         reply.attrValidNsec = options.attributeValidity.nanoseconds
         let status = try status(nodeID, handle, flags: sync)
         noteMode(of: nodeID, status)
-        reply.stat = StatxAttributes(status)
+        reply.stat = extendedAttributes(status)
         return reply
     }
 
@@ -40,7 +40,7 @@ extension HostFS {
         var reply = AttrOut()
         reply.attrValid = options.attributeValidity.seconds
         reply.attrValidNsec = options.attributeValidity.nanoseconds
-        reply.attributes = Attributes(status)
+        reply.attributes = attributes(status)
         return reply
     }
 
@@ -106,7 +106,11 @@ extension HostFS {
         let gid = arguments.valid & SetAttrValid.gid == 0 ? unchanged : arguments.gid
         if arguments.valid & SetAttrValid.uid != 0, uid == unchanged { throw .EINVAL }
         if arguments.valid & SetAttrValid.gid != 0, gid == unchanged { throw .EINVAL }
-        _ = try systemCall { vfs_chown_fd(number, uid, gid) }
+        let (user, group) = (
+            uid == unchanged ? unchanged : try hostUser(uid),
+            gid == unchanged ? unchanged : try hostGroup(gid)
+        )
+        _ = try systemCall { vfs_chown_fd(number, user, group) }
     }
 
     private func changeSize(_ node: NodeID, _ handle: HandleRecord?, _ arguments: SetAttrIn) throws(Errno) {

@@ -18,8 +18,12 @@ extension HostFS {
         try requireWritable()
         let object = try descriptor(of: nodeID)
         enterDaemon()
-        try unsafe setAttribute(
-            processName(of: object), name.cString, to: value, flags: Int32(bitPattern: arguments.flags))
+        let (path, flags) = unsafe (processName(of: object), Int32(bitPattern: arguments.flags))
+        if unsafe hasTranslatedIDs(name.cString) {
+            try unsafe setAccessControlList(path, name.cString, to: value, flags: flags)
+        } else {
+            try unsafe setAttribute(path, name.cString, to: value, flags: flags)
+        }
         if arguments.setxattrFlags & SetXattrIn.aclKillSgid != 0 { try clearSetGroupID(object) }
     }
 
@@ -37,7 +41,12 @@ extension HostFS {
             // An empty buffer would ask for the size, and an empty value fits into none.
             guard free.count > 0 else { throw .ERANGE }
             let room = unsafe UnsafeMutableRawBufferPointer(rebasing: free.prefix(size))
-            return try unsafe getAttribute(path, name.cString, into: room)
+            let count = try unsafe getAttribute(path, name.cString, into: room)
+            if unsafe hasTranslatedIDs(name.cString) {
+                let list = unsafe UnsafeMutableRawBufferPointer(rebasing: room.prefix(count))
+                unsafe translateToGuest(AccessControlList(list))
+            }
+            return count
         }
         return reply.count - before
     }
@@ -101,7 +110,7 @@ extension HostFS {
         if !isNegotiated(InitFlags.posixACL), unsafe isACL(name.cString) { throw .EOPNOTSUPP }
     }
 
-    private func isACL(_ name: UnsafePointer<CChar>) -> Bool {
+    func isACL(_ name: UnsafePointer<CChar>) -> Bool {
         unsafe strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0
     }
 
