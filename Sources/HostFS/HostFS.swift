@@ -21,6 +21,9 @@ import StateArena
     let pins: PinSet
     let users: IdTable
     let groups: IdTable
+    let xattrName = XattrNameBuffer()
+    /// What the xattr map makes of security.capability, if that is another name.
+    let mappedCapability: OwnedName?
     let fileHandle = FileHandleBuffer()
     private let descriptorName = ProcessDescriptorName()
     /// O_PATH of the directory of the thread's security attributes; −1: there is none, or no guest gives labels.
@@ -35,6 +38,8 @@ import StateArena
         options = share.options
         users = IdTable(options.users)
         groups = IdTable(options.groups)
+        mappedCapability = options.xattrMap?.otherName(of: Array("security.capability".utf8)).map(
+            OwnedName.init)
         credentials = try Credentials()
         _ = try systemCall { fchdir(share.processDescriptors) }
         threadAttributes = share.process.tasks < 0 ? -1 : vfs_open_thread_attributes(share.process.tasks)

@@ -29,10 +29,13 @@ extension HostFS {
     /// files (security.capability) are not given this way.
     func beginLabelling(_ caller: borrowing Caller) throws(Errno) -> Labelling {
         guard let label = caller.label else { return Labelling(isPending: false, attribute: -1) }
-        if unsafe strcmp(label.name.cString, "security.SMACK64") == 0 {
-            return Labelling(isPending: true, attribute: -1)
+        let isSELinux = unsafe strcmp(label.name.cString, "security.selinux") == 0
+        guard unsafe isSELinux || strcmp(label.name.cString, "security.SMACK64") == 0 else {
+            throw .EOPNOTSUPP
         }
-        guard unsafe strcmp(label.name.cString, "security.selinux") == 0 else { throw .EOPNOTSUPP }
+        let isMapped = try unsafe mappedName(of: label.name, for: .set) != label.name.cString
+        // Under another name it is no label of the host's.
+        guard isSELinux, !isMapped else { return Labelling(isPending: true, attribute: -1) }
         let attribute = threadAttributes >= 0 ? vfs_open_fscreate(threadAttributes) : -1
         guard attribute >= 0 else { return Labelling(isPending: true, attribute: -1) }
         let count = unsafe Glibc.write(attribute, label.value.baseAddress, label.value.count)
@@ -46,7 +49,8 @@ extension HostFS {
         guard let label = caller.label else { return }
         enterDaemon()
         do throws(Errno) {
-            try unsafe setAttribute(processName(of: opened), label.name.cString, to: label.value, flags: 0)
+            let name = try unsafe mappedName(of: label.name, for: .set)
+            try unsafe setAttribute(processName(of: opened), name, to: label.value, flags: 0)
         } catch {
             if error == .EPERM, !share.hasRefusedLabel.exchange(true, ordering: .relaxed) {
                 Log.warning(

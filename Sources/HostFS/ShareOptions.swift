@@ -83,6 +83,8 @@ package struct ShareOptions: Sendable {
     /// Between the users of the guest and of the host, and the groups.
     package var users = IdMap()
     package var groups = IdMap()
+    /// What the guest's extended attributes are called; nil: the same.
+    package var xattrMap: XattrMap?
     package var preserveNoatime = false
     package var posixLock = false
     package var flock = false

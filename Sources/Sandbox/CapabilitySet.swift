@@ -9,6 +9,9 @@ package struct CapabilitySet: OptionSet, Sendable, CustomStringConvertible {
 
     init(number: Int32) { self.init(rawValue: number < 0 || number > 63 ? 0 : 1 << UInt64(number)) }
 
+    /// To see and set trusted.* attributes.
+    package static let trustedAttributes = CapabilitySet(number: CAP_SYS_ADMIN)
+
     package static let fileHandles = CapabilitySet(number: CAP_DAC_READ_SEARCH)
 
     /// To remove a name from a directory of somebody else.

@@ -169,7 +169,6 @@ struct FeatureArguments: ParsableArguments {
 
 /// Options of virtiofsd 1.14 that are refused; see Unbuilt.swift.
 struct UnbuiltArguments: ParsableArguments {
-    @Option(parsing: .singleValue) var xattrmap: [String] = []
     @Option var migrationMode: String?
     @Option var migrationOnError: String?
     @Flag var migrationVerifyHandles = false

@@ -12,7 +12,7 @@ enum LegacyOptions {
     ]
     private static let values: [String: Settings.Key] = [
         "source": .sharedDir, "cache": .cache, "sandbox": .sandbox, "loglevel": .logLevel,
-        "modcaps": .modcaps,
+        "modcaps": .modcaps, "xattrmap": .xattrmap,
     ]
 
     /// Adds what one `-o` list says to `settings`.
@@ -51,7 +51,7 @@ enum LegacyOptions {
                     ? (isOff ? "never" : "always") : (isOff ? Settings.off : Settings.on)
                 return try settings.set(key, to: value, option: spelled, spelling: spelled)
             }
-            let needsValue = values[item] != nil || Unbuilt.legacy[item] != nil
+            let needsValue = values[item] != nil
             throw StartupError(
                 operation: "use", subject: spelled,
                 reason: needsValue ? "its value is missing" : "no such option",
@@ -59,7 +59,6 @@ enum LegacyOptions {
         }
         let name = String(scalars[..<equals])
         let value = String(scalars[scalars.index(after: equals)...])
-        if let gap = Unbuilt.legacy[name] { throw Unbuilt.error(spelled, gap) }
         guard let key = values[name] else {
             throw StartupError(
                 operation: "use", subject: spelled,

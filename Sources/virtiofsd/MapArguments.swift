@@ -17,4 +17,12 @@ struct MapArguments: ParsableArguments {
         name: .customLong("translate-gid"), parsing: .singleValue,
         help: .init("The same for group ids.", valueName: "RULE"))
     var translateGID: [String] = []
+
+    @Option(
+        help: .init(
+            """
+            Give the guest's extended attributes other names on the host; implies --xattr. :map::user.virtiofs.: puts that \
+            before all of them, :map:trusted.:user.virtiofs.: before trusted.* only. docs/options.md has all rules.
+            """, valueName: "RULES"))
+    var xattrmap: String?
 }

@@ -4,7 +4,14 @@ import HostFS
 import HostOS
 
 extension ShareOptions {
-    mutating func setMaps(_ arguments: MapArguments) throws(StartupError) {
+    mutating func setMaps(_ arguments: MapArguments, _ settings: Settings) throws(StartupError) {
+        if let (rules, spelled) = settings[.xattrmap] {
+            if !xattr, let refused = settings[.xattr] { throw contradiction(spelled, refused.spelling) }
+            xattr = true
+            do throws(MapError) { xattrMap = try XattrMap(parsing: ArgumentText.decode(rules)) } catch {
+                throw startupError(error, option: "a rule of --xattrmap:")
+            }
+        }
         users = try idMap(arguments.translateUID, option: "--translate-uid")
         groups = try idMap(arguments.translateGID, option: "--translate-gid")
     }

@@ -76,7 +76,15 @@ private func giveUpCapabilities(
     but needed: CapabilitySet, _ options: DaemonOptions, tell: Bool
 ) throws(StartupError) {
     let cut = try cutCapabilities(to: needed, options.capabilities)
-    if tell, let remark = cut.remark { Log.warning(remark) }
+    if tell {
+        if let remark = cut.remark { Log.warning(remark) }
+        let leadsToTrusted = options.share.xattrMap?.targets.contains { $0.starts(with: "trusted.".utf8) }
+        if leadsToTrusted ?? false, !cut.kept.contains(.trustedAttributes) {
+            Log.warning(
+                "--xattrmap leads to trusted.*, which the daemon may not use: the guest gets EPERM and ENODATA; "
+                    + "say --modcaps +sys_admin, or lead it to user.*")
+        }
+    }
     Log.debug("capabilities: \(cut.kept)")
 }
 

@@ -7,7 +7,7 @@ import HostOS
 struct Settings {
     enum Key: Hashable {
         case sharedDir, socket, cache, xattr, killprivV2, announceSubmounts, readdirplus, writeback
-        case allowDirectIO, posixACL, securityLabel, posixLock, flock, logLevel, sandbox, modcaps
+        case allowDirectIO, posixACL, securityLabel, posixLock, flock, logLevel, sandbox, modcaps, xattrmap
     }
 
     private struct Entry {

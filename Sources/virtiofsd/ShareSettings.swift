@@ -15,7 +15,7 @@ extension Settings {
             (.posixACL, "--posix-acl", features.posixACL),
             (.securityLabel, "--security-label", features.securityLabel),
             (.logLevel, "--log-level", process.logLevel), (.sandbox, "--sandbox", process.sandbox),
-            (.modcaps, "--modcaps", process.modcaps),
+            (.modcaps, "--modcaps", process.modcaps), (.xattrmap, "--xattrmap", arguments.maps.xattrmap),
         ]
         for (key, option, value) in values {
             if let value { try set(key, to: value, option: option, spelling: spelling(option, value)) }
@@ -54,7 +54,7 @@ extension ShareOptions {
         self.init(sharedDirectory: ArgumentText.decode(directory))
         try setCaching(arguments.caching, settings)
         try setFeatures(arguments.features, settings)
-        try setMaps(arguments.maps)
+        try setMaps(arguments.maps, settings)
         if exclusive { try checkExclusive(settings) }
     }
 

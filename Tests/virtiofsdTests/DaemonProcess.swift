@@ -13,6 +13,8 @@ final class DaemonProcess {
     let child: ChildProcess
     private let errors: OwnedDescriptor
     private var unread = ""
+    /// The lines that it has said and that were waited past.
+    private(set) var said: [String] = []
 
     /// Starts it on `share` and `socket` with `more`, and waits until it says that it is ready.
     ///
@@ -55,6 +57,7 @@ final class DaemonProcess {
         while true {
             while let end = unread.firstIndex(of: "\n") {
                 let line = unread[..<end]
+                said.append(String(line))
                 unread = String(unread[unread.index(after: end)...])
                 if line.contains(text) { return }
             }

@@ -45,6 +45,38 @@ import Testing
             refusal(["--shared-dir", "/srv", "--socket-path", "/run/s"] + words) == "cannot use \(refused)")
     }
 
+    @Test(arguments: [
+        ["--xattrmap", ":map::user.virtiofs.:"], ["-o", "xattrmap=:map::user.virtiofs.:"],
+        ["--xattrmap=:ok:all:::", "--xattrmap=:map::user.virtiofs.:"],
+        ["--xattrmap=:map::user.virtiofs.:", "-oxattr,xattrmap=:map::user.virtiofs.:"],
+    ]) func aMapOfNamesImpliesAttributes(words: [String]) throws {
+        let share = try options(["--shared-dir=/s", "--socket-path=/p"] + words).share
+        #expect(try share.xattr && share.xattrMap == XattrMap(parsing: Array(":map::user.virtiofs.:".utf8)))
+    }
+
+    @Test(arguments: [
+        (
+            ["--xattrmap", ":map::user."],
+            "cannot use a rule of --xattrmap: :map::user.: it does not end; write :map:KEY:PREPEND:"
+        ),
+        (
+            ["-o", "xattrmap=:prefix:all::user.:"],
+            "cannot use a rule of --xattrmap: :prefix:all::user.:: there are names that no rule matches; "
+                + "end with :ok:all::: to let them through, or :bad:all::: to hide them"
+        ),
+        (
+            ["--xattrmap", ":ok:all:::", "-o", "no_xattr"],
+            "cannot combine --xattrmap :ok:all::: and -o no_xattr: they contradict each other; leave one of them out"
+        ),
+        (
+            ["--xattrmap", ":ok:all:::", "-o", "xattrmap=:bad:all:::"],
+            "cannot combine --xattrmap :ok:all::: and -o xattrmap=:bad:all:::: they contradict each other; "
+                + "leave one of them out"
+        ),
+    ]) func aMapThatCannotBe(words: [String], said: String) {
+        #expect(refusal(["--shared-dir", "/srv", "--socket-path", "/run/s"] + words) == said)
+    }
+
     /// Users and groups are apart.
     @Test func aUserAndAGroupMayHaveOneNumber() throws {
         _ = try options(with: "--translate-uid=map:0:5:1", "--translate-gid=map:0:5:1")

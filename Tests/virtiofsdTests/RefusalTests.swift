@@ -68,13 +68,9 @@ import Testing
                 == "cannot combine --fd 3 and --socket-group kvm: \(Self.combine)")
     }
 
-    private static let maps =
-        "id and xattr maps are not built yet; leave it out; the guest then sees the ids and names of the host"
     private static let migration = "live migration is not built yet; leave it out"
 
     @Test(arguments: [
-        (["--xattrmap", ":map::user.virtiofs.:"], "--xattrmap :map::user.virtiofs.:: \(maps)"),
-        (["-o", "xattrmap=:map::user.:"], "-o xattrmap=:map::user.:: \(maps)"),
         (["--migration-mode", "find-paths"], "--migration-mode find-paths: \(migration)"),
         (["--migration-on-error", "abort"], "--migration-on-error abort: \(migration)"),
         (["--migration-verify-handles"], "--migration-verify-handles: \(migration)"),

@@ -77,6 +77,9 @@ extension HostFS {
             ? nil : try hold(arguments.handle, of: nodeID, kind: nil)
         let number = if let handle { handle.descriptor } else { try descriptor(of: nodeID) }
 
+        if valid & (SetAttrValid.uid | SetAttrValid.gid | SetAttrValid.size) != 0 {
+            try dropMappedCapability(number)
+        }
         if valid & (SetAttrValid.uid | SetAttrValid.gid) != 0 { try changeOwner(number, arguments) }
         if valid & SetAttrValid.mode != 0 {
             try changeMode(number, arguments.mode & 0o7777)

@@ -81,8 +81,11 @@ extension HostFS {
         if flags.truncates, arguments.openFlags & OpenIn.killSuidGid != 0, credentials.keepsSetID {
             enterDaemon(losingSetID: true)
         }
-        return try unsafe openAgain(
+        let file = try unsafe openAgain(
             share.processDescriptors, processName(of: found.rawValue), flags: flags.host)
+        // Not before, because the open is what says whether the caller may. Until something is written it is empty.
+        if flags.truncates { try dropMappedCapability(file.rawValue) }
+        return file
     }
 
     /// O_TMPFILE. Its name may come later, by LINK; until then the inode lives by a descriptor that its record keeps.

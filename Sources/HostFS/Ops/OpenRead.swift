@@ -14,6 +14,7 @@ extension HostFS {
         let type = try type(of: nodeID)
         guard type != FileType.directory else { throw .EISDIR }
         if opensByNode(type) { throw .ENOSYS }
+        if flags.truncates, mappedCapability != nil { try dropMappedCapability(try descriptor(of: nodeID)) }
         if flags.truncates && arguments.openFlags & OpenIn.killSuidGid != 0 {
             enterDaemonLosingSetID(of: nodeID, try descriptor(of: nodeID))
         } else {

@@ -33,6 +33,7 @@ extension HostFS {
         guard let offset = Int(exactly: arguments.offset), let length = Int(exactly: arguments.length) else {
             throw .EINVAL
         }
+        try dropMappedCapability(file.descriptor)
         useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2), of: nodeID, file.descriptor)
         try waiting(.allocate) { () throws(Errno) in
             try allocateSpace(file.descriptor, mode: mode, offset: offset, length: length)
@@ -50,6 +51,7 @@ extension HostFS {
         guard arguments.flags == 0, let from = Int(exactly: arguments.offsetIn),
             let to = Int(exactly: arguments.offsetOut)
         else { throw .EINVAL }
+        try dropMappedCapability(target.descriptor)
         // Neither this nor FALLOCATE says whether the caller may keep set-id bits, and with KILLPRIV_V2 the guest leaves
         // dropping them to us: always.
         useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2), of: targetNode, target.descriptor)

@@ -18,6 +18,7 @@ extension HostFS {
         // The host would append what has an offset of its own: a page of an append-only file that a mapping has changed.
         let appends = Int32(bitPattern: arguments.flags) & O_APPEND != 0
         if file.flags & O_APPEND != 0, !appends || arguments.writeFlags & WriteIn.cache != 0 { throw .EPERM }
+        try dropMappedCapability(file.descriptor)
         useSetIDRule(losing: arguments.writeFlags & WriteIn.killSuidGid != 0, of: nodeID, file.descriptor)
         let flags = writeFlags(arguments)
         var vectors = VectorCursor(data)
