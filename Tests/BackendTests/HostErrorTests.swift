@@ -8,37 +8,6 @@ import Testing
 
 /// What goes wrong on the host reaches the guest as that errno, and the next request works.
 @Suite struct HostErrorTests {
-    /// T13: a read-only share refuses every change in the daemon, whatever the guest thinks.
-    @Test(arguments: CatalogueEntry.all.filter(\.changes)) func readOnly(entry: CatalogueEntry) throws {
-        let fixture = try CatalogueFixture(configure: { $0.readOnly = true }, opensForWriting: false)
-        let before = fixture.host.snapshot()
-        let pending = try fixture.guest.submit(entry.request(fixture))
-        #expect(try fixture.guest.receive(pending).header.error == -EROFS)
-        #expect(fixture.host.snapshot() == before)
-        _ = try fixture.guest.getattr(.root)
-    }
-
-    @Test func readOnlyOpens() throws {
-        let fixture = try CatalogueFixture(configure: { $0.readOnly = true }, opensForWriting: false)
-        let guest = fixture.guest
-        for flags in [Open.write, Open.readWrite, Open.read | Open.truncate] {
-            #expect(throws: Errno.EROFS) { try guest.open(fixture.file, flags: flags) }
-        }
-        #expect(throws: Errno.EROFS) { try guest.create(.root, "file".utf8, flags: Open.readWrite) }
-        let setFlags: UInt32 = 0x4008_6602
-        #expect(throws: Errno.EROFS) {
-            try guest.ioctl(
-                fixture.file, fixture.fileHandle, command: setFlags, input: [UInt8](repeating: 0, count: 4))
-        }
-        #expect(throws: Errno.EROFS) {
-            try guest.ioctl(
-                fixture.file, fixture.fileHandle, command: 0x401c_5820,
-                input: [UInt8](repeating: 0, count: 28))
-        }
-        #expect(try guest.read(fixture.file, fixture.fileHandle, size: 4) == Array("0123".utf8))
-        #expect(try fixture.host.text("file") == "0123456789")
-    }
-
     @Test(.enabled(if: getuid() == 0, "needs root: mounts a small tmpfs")) func aFullDisk() throws {
         let disk = try SmallDisk()
         let host = try HostRig(in: disk.path)

@@ -38,17 +38,28 @@ extension HostFS {
         }
     }
 
-    /// Opens `node`, a regular file or directory, for I/O.
+    /// Opens `node`, a regular file or directory, for I/O. On a read-only share not even the time of access changes, where
+    /// the host allows that: it does for files of ours, and with CAP_FOWNER.
     func reopen(_ node: NodeID, flags: Int32) throws(Errno) -> OwnedDescriptor {
         let record = try hold(node)
         try requireFileOrDirectory(record)
         let safe = flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_PATH)
+        if isReadOnly {
+            do throws(Errno) { return try reopen(record, node, flags: safe | O_NOATIME) } catch {
+                guard error == .EPERM else { throw error }
+            }
+        }
+        return try reopen(record, node, flags: safe)
+    }
+
+    private func reopen(_ record: InodeRecord, _ node: NodeID, flags: Int32) throws(Errno) -> OwnedDescriptor
+    {
         // A handle that was seen to lead to this object needs no O_PATH descriptor in between.
         if record.descriptor < 0, record.has(VFS_INODE_VERIFIED), credentials.isDaemon {
-            return try openByHandle(record, flags: safe)
+            return try openByHandle(record, flags: flags)
         }
         let number = try descriptor(of: record, node)
-        return try unsafe openAgain(share.processDescriptors, processName(of: number), flags: safe)
+        return try unsafe openAgain(share.processDescriptors, processName(of: number), flags: flags)
     }
 
     /// Nothing else is ever opened: opening a device or FIFO of the share would act on the host (CVE-2020-35517). ELOOP for a
