@@ -17,6 +17,7 @@ package final class Device: BackendDelegate {
     private let arena: StateArena
     private let memory: MemoryPublication
     private let pool: WaitingPool
+    private let throttle: Throttle?
     private let ports: [QueuePort]
     /// One for each request queue; the first has the hiprio queue too.
     private let workers: [QueueWorker]
@@ -27,6 +28,9 @@ package final class Device: BackendDelegate {
     private var backendChannel: OwnedDescriptor?
     /// The guest may have state in the file system: something ran since the last `forgetGuest`.
     private var guestMayHaveState = false
+
+    /// How often the guest has reached a limit of `configuration.limits`. Any thread.
+    package var throttleCounts: ThrottleCounts { throttle?.counts ?? ThrottleCounts() }
 
     /// Starts one worker a request queue; they sleep until a front-end sets their rings up.
     ///
@@ -46,12 +50,13 @@ package final class Device: BackendDelegate {
         self.arena = arena
         memory = MemoryPublication(try GuestMemory())
         pool = try WaitingPool(session: session, share: share, limit: configuration.waitingThreadCount)
+        throttle = Throttle(configuration.limits)
         let ports = (0...configuration.requestQueueCount).map { QueuePort(index: $0) }
         self.ports = ports
         let context = WorkerContext(
             memory: memory, session: session, share: share, arena: arena, pool: pool,
             readRings: ReadRingPermission(mayUseIOUring), polling: polling,
-            watchers: Watchers(cpus: usableCPUs()), acknowledged: try EventFD(),
+            watchers: Watchers(cpus: usableCPUs()), throttle: throttle, acknowledged: try EventFD(),
             confineThread: configuration.confineThread)
         var workers: [QueueWorker] = []
         for index in 1..<ports.count {

@@ -12,6 +12,8 @@ package struct DeviceConfiguration: Sendable {
     /// Called on each worker's thread when it has all that it needs, before it serves: to give up what it will not need. What
     /// it throws is thrown by the device's `init`. The threads that a worker starts inherit what it has left.
     package var confineThread: @Sendable () throws(Errno) -> Void
+    /// How much the guest may use at a time.
+    package var limits = RequestLimits()
 
     package static let defaultWaitingThreads = 8
 

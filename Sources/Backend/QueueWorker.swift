@@ -137,6 +137,8 @@ struct WorkerContext: Sendable {
     let readRings: ReadRingPermission
     let polling: PollingOptions
     let watchers: Watchers
+    /// nil: nothing is limited.
+    let throttle: Throttle?
     /// A worker's answer to the control thread, which asks one at a time.
     let acknowledged: EventFD
     let confineThread: @Sendable () throws(Errno) -> Void

@@ -30,6 +30,8 @@ import Virtqueue
     private static let forgetMilliseconds: Int32 = 2
 
     private let reads: WaitingReads
+    /// nil: everything may be taken at once.
+    private let admission: Admission?
 
     /// Number of the virtqueue that the current request came from.
     private var currentQueue = 0
@@ -56,6 +58,7 @@ import Virtqueue
         requests = try ServedRing(port: worker.requests, arena: context.arena)
         hiprio = if let port = worker.hiprio { try ServedRing(port: port, arena: context.arena) } else { nil }
         reads = WaitingReads(of: worker, context.readRings)
+        admission = context.throttle.map { Admission($0) }
         server = FuseServer(fileSystem: fileSystem, session: context.session)
         unsafe request = .allocate(byteCount: FuseServer.maximumInlineByteCount, alignment: 16)
         memoryVersion = context.memory.version
@@ -70,9 +73,14 @@ import Virtqueue
             if worker.needsAttention, !attend() { return }
             endReads()
             followMemory()
+            admission?.begin()
             drain(requests)
             requests.notify()
             if let hiprio { drainForgets(hiprio) }
+            if let admission, let time = admission.sleepMilliseconds() {
+                holdBack(time, admission)
+                continue
+            }
             if worker.needsAttention || watch() { continue }
             if !awaitKicks() { sleep() }
         }
@@ -127,6 +135,7 @@ import Virtqueue
         for item in finished {
             let ring = ring(item.ring)
             ring.deferred -= 1
+            admission?.ended()
             ring.complete(item.head, written: item.written)
         }
         if finished.isEmpty { return }
@@ -143,6 +152,7 @@ import Virtqueue
             }
             let ring = ring(request.ring)
             ring.deferred -= 1
+            admission?.ended()
             let header = server.replyToRead(request.unique, count: count)
             ring.complete(request.head, written: request.reply(header) + count)
             ring.notifyPrecisely()
@@ -177,7 +187,11 @@ import Virtqueue
                 // Looked at after the chain was seen: one that the guest made after a change of its memory table must not
                 // be served by the old one.
                 if followMemory() { memory = self.memory }
-                guard ring.isRunning, try queue.pop(into: chain, memory: memory) else { break }
+                if let admission, !admission.mayTake(hiprio: ring !== requests) { break }
+                guard ring.isRunning, try queue.pop(into: chain, memory: memory) else {
+                    admission?.abandon()
+                    break
+                }
                 ring.took(chain.head)
                 serve(ring)
                 count += 1
@@ -185,6 +199,7 @@ import Virtqueue
                 endReads()
             }
         } catch {
+            admission?.abandon()
             ring.breakDown(error)
         }
         return count
@@ -222,6 +237,9 @@ import Virtqueue
             break
         }
         settleDeferral(outcome, ring)
+        admission?.took(
+            outcome, requestByteCount: chain.readableByteCount, replyCapacity: chain.writableByteCount,
+            hiprio: ring !== requests)
         if let refusal = server.lastRefusal { RefusalLog.note(refusal) }
     }
 
@@ -264,25 +282,40 @@ import Virtqueue
         return requests.awaitKick() || forgets ?? false || reads.awaitNews()
     }
 
+    /// Some request may not be taken yet: sleeps so long, unless something comes that may be.
+    private func holdBack(_ milliseconds: Int32, _ admission: Admission) {
+        if worker.needsAttention || reads.awaitNews() { return }
+        let takesForgets = !admission.limits(hiprio: true)
+        if takesForgets, hiprio?.awaitKick() ?? false { return }
+        let forgetKick = takesForgets ? hiprio?.kickDescriptor ?? -1 : -1
+        let limit = expectsForgets ? min(milliseconds, Self.forgetMilliseconds) : milliseconds
+        if !sleep(kick: -1, forgetKick: forgetKick, atMost: limit) { expectsForgets = false }
+    }
+
     /// Waits for a kick or the mailbox.
     private func sleep() {
-        let kick = requests.kickDescriptor
-        let forgetKick = hiprio?.kickDescriptor ?? -1
         let isPolled = requests.setup?.polled ?? false || hiprio?.setup?.polled ?? false
         let limit = isPolled ? 1 : expectsForgets ? Self.forgetMilliseconds : -1
         let began = monotonicNanoseconds()
+        if !sleep(kick: requests.kickDescriptor, forgetKick: hiprio?.kickDescriptor ?? -1, atMost: limit) {
+            expectsForgets = false
+        }
+        polling.waited(for: monotonicNanoseconds() - began)
+    }
+
+    /// Returns false after the time-out.
+    private func sleep(kick: Int32, forgetKick: Int32, atMost limit: Int32) -> Bool {
         let ready = waitReadable(
             worker.wake.descriptor.rawValue, kick, forgetKick, timeoutMilliseconds: limit)
-        if ready == 0 { expectsForgets = false }
         // Woken for a new memory table, with nothing in the mailbox. What comes into that meanwhile is seen before the next sleep.
         if ready & 0b001 != 0, !worker.needsAttention { worker.wake.clear() }
-        polling.waited(for: monotonicNanoseconds() - began)
         let isHungUp =
             ready & 0b010 != 0 && !clearEvent(kick) || ready & 0b100 != 0 && !clearEvent(forgetKick)
         if isHungUp {
             // Readable for ever without anything to read: a hung-up pipe. Look at the ring now and then instead.
             _ = waitReadable(worker.wake.descriptor.rawValue, timeoutMilliseconds: 1)
         }
+        return ready != 0
     }
 
     // MARK: Requests that leave the worker

@@ -64,17 +64,17 @@ package final class Share: FileSystemShare {
 
         self.options = options
         self.arena = arena
-        inodes = try InodeTable(arena.inodes)
-        handles = HandleTable(arena.handles)
+        inodes = try InodeTable(arena.inodes, limit: options.limits.inodes)
+        handles = HandleTable(arena.handles, limit: options.limits.openFiles)
         mounts = unsafe MountTable(arena.mounts)
         hot = HotDescriptors(capacity: options.hotDescriptors, inodes: inodes)
         namesTold = try NamesTold()
         quota = try DescriptorQuota(besides: options.hotDescriptors)
-        openNodes = try OpenNodes(quota: quota.limit)
+        openNodes = try OpenNodes(quota: min(quota.limit, handles.limit.maximum))
         board = try PinBoard()
         retired = RetiredList()
         lockOwners = LockOwners()
-        lockWaiters = try LockWaiters()
+        lockWaiters = try LockWaiters(room: options.limits.waitingLocks)
         directoryLocks = (0..<64).map { _ in DirectoryLock() }
         if usesFileHandles { _ = mounts.add(status.mount, readable) }
         // The first record of an empty table is slot 1 with generation 0: FUSE_ROOT_ID.
@@ -125,6 +125,10 @@ package final class Share: FileSystemShare {
 
     /// How many objects the guest knows, the root included.
     package var knownInodes: Int { inodes.knownCount }
+    /// How often the guest has wanted one more than it may have.
+    package var reachedLimits: (openFiles: UInt64, inodes: UInt64, descriptors: UInt64) {
+        (handles.limit.reachedCount, inodes.limit.reachedCount, quota.reachedCount)
+    }
     /// How many descriptors the guest makes us hold.
     package var guestDescriptors: Int { quota.usedCount }
 }

@@ -54,6 +54,18 @@ package enum FileHandlePolicy: String, Sendable, CaseIterable {
     case mandatory
 }
 
+/// How much a guest may have at a time; nil: as much as there is room for.
+package struct Limits: Sendable, Equatable {
+    /// `--limit-open-files`: open files and directories.
+    package var openFiles: Int?
+    /// `--limit-inodes`: objects that the guest knows, besides the shared directory.
+    package var inodes: Int?
+    /// How many requests may wait for a lock that somebody else holds.
+    package var waitingLocks: Int?
+
+    package init() {}
+}
+
 /// Everything about one share that is fixed when the daemon starts. Names and defaults are those of the options.
 package struct ShareOptions: Sendable {
     /// The directory (or single regular file) to serve, as bytes without a NUL.
@@ -93,6 +105,8 @@ package struct ShareOptions: Sendable {
 
     /// So many that the daemon holds fewer than a hundred for a guest of `queues` request queues, each with five of its own.
     package static func hotDescriptors(beside queues: Int) -> Int { max(24, 60 - 5 * queues) }
+
+    package var limits = Limits()
 
     package init(sharedDirectory: [UInt8]) { self.sharedDirectory = sharedDirectory }
 }

@@ -83,7 +83,9 @@ extension DaemonOptions {
             let word: LogLevelWord = try parse(value, as: "log level", spelled: spelled)
             logLevel = word.level
         }
+        requestLimits = RequestLimits()
         warnings = []
+        try setLimits(arguments.limits)
         if sandbox == .none {
             warnings.append("--sandbox none: whoever takes the daemon over can reach all that its user can")
         }

@@ -33,6 +33,8 @@ struct DaemonOptions: Sendable {
     var numRequestQueues: Int
     /// `--thread-pool-size`.
     var waitingThreads: Int
+    /// `--limit-in-flight`, `--limit-bytes-per-second`, `--limit-requests-per-second`.
+    var requestLimits: RequestLimits
     /// `--poll-us`.
     var polling: PollingOptions
     var once: Bool

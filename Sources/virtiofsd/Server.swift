@@ -46,13 +46,14 @@ final class Server {
         let filters = try SystemCallFilters(options.seccomp, usesSystemLog: options.syslog)
         self.filters = filters
         // Each thread inherits what this one has left.
+        var configuration = DeviceConfiguration(
+            tag: options.tag, requestQueueCount: options.numRequestQueues,
+            waitingThreadCount: options.waitingThreads,
+            confineThread: { () throws(Errno) in try filters.load(.request) })
+        configuration.limits = options.requestLimits
         device = try doing("start", "the queues' threads") { () throws(Errno) in
             try Device(
-                configuration: DeviceConfiguration(
-                    tag: options.tag, requestQueueCount: options.numRequestQueues,
-                    waitingThreadCount: options.waitingThreads,
-                    confineThread: { () throws(Errno) in try filters.load(.request) }),
-                share: share, arena: arena, polling: options.polling)
+                configuration: configuration, share: share, arena: arena, polling: options.polling)
         }
     }
 

@@ -13,7 +13,8 @@ import Testing
 /// they go.
 @Suite(.enabled(if: isRoot, "giving a file capabilities needs root")) struct PrivilegeTableTests {
     enum Way: CaseIterable {
-        case write, writeBack, truncate, truncateOpen, openTruncating, createTruncating, allocate, copy, owner, group
+        case write, writeBack, truncate, truncateOpen, openTruncating, createTruncating, allocate, copy,
+            owner, group
 
         /// The request has a flag for it.
         var saysWhetherBitsGo: Bool {

@@ -9,6 +9,8 @@ import Synchronization
 final class LockWaiters: Sendable {
     /// One more is ENOLCK.
     static let maximum = 256
+    /// One more is EAGAIN.
+    private let room: Int
 
     private struct Waiting {
         let waiter: LockWaiter
@@ -18,17 +20,23 @@ final class LockWaiters: Sendable {
     private let waiting = Mutex<[Waiting]>([])
 
     /// Process-wide effect: the signal that ends a wait gets a handler.
-    init() throws(Errno) { try InterruptTimer.install() }
+    ///
+    /// - Parameter room: how many the guest may have waiting; nil: `maximum`.
+    init(room: Int? = nil) throws(Errno) {
+        self.room = room ?? .max
+        try InterruptTimer.install()
+    }
 
-    /// Waits for `lock` on a thread of its own and answers the reply that `deferrals` makes. ENOLCK, with no reply made,
-    /// when too many wait already.
+    /// Waits for `lock` on a thread of its own and answers the reply that `deferrals` makes. ENOLCK or, beyond the guest's
+    /// own limit, EAGAIN, with no reply made, when too many wait already.
     func wait(
         for lock: DescriptionLock, on description: LockDescription, unique: Unique,
         deferrals: any DeferralSource
     ) throws(Errno) {
-        let started = waiting.withLock { waiting -> Bool in
+        let refusal = waiting.withLock { waiting -> Errno? in
             Self.reap(&waiting)
-            guard waiting.count < Self.maximum else { return false }
+            guard waiting.count < Self.maximum else { return .ENOLCK }
+            guard waiting.count < room else { return .EAGAIN }
             let reply = deferrals.deferReply()
             let waiter = LockWaiter(lock: lock, description: description, unique: unique, reply: reply)
             do throws(Errno) {
@@ -37,9 +45,9 @@ final class LockWaiters: Sendable {
             } catch {
                 reply.complete(.ENOLCK)
             }
-            return true
+            return nil
         }
-        if !started { throw .ENOLCK }
+        if let refusal { throw refusal }
     }
 
     /// Ends the wait of the request `unique` with EINTR. It returns before the thread has ended.

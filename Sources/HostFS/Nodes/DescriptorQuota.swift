@@ -12,6 +12,7 @@ final class DescriptorQuota: Sendable {
     static let reserve = 509 + 2 * 65 + 128
     let limit: Int
     private let used = Atomic<Int>(0)
+    private let reached = RecurringEvent()
 
     init(limit: Int) { self.limit = limit }
 
@@ -22,12 +23,17 @@ final class DescriptorQuota: Sendable {
     }
 
     var usedCount: Int { used.load(ordering: .relaxed) }
+    var reachedCount: UInt64 { reached.count }
     var isUsedUp: Bool { usedCount >= limit }
 
     /// Counts one more; throws ENFILE when the guest has too many.
     func take() throws(Errno) {
         if used.wrappingAdd(1, ordering: .relaxed).newValue > limit {
             giveBack()
+            Log.once(
+                reached, .warning,
+                "the guest makes the daemon hold all \(limit) descriptors that it may (--rlimit-nofile): it gets ENFILE"
+            )
             throw .ENFILE
         }
     }

@@ -132,7 +132,7 @@ extension HostFS {
         let inserted = share.inodes.insert(
             Identity(status), descriptor: descriptor, handle: nil, flags: flags)
         if inserted?.isNew != true { share.mounts.release(status.mount) }
-        guard let inserted else { throw .ENFILE }
+        guard let inserted else { throw tooManyInodes() }
         return inserted
     }
 
@@ -159,10 +159,25 @@ extension HostFS {
         guard let inserted = share.inodes.insert(identity, descriptor: -1, handle: fileHandle, flags: flags)
         else {
             share.mounts.release(mount)
-            throw .ENFILE
+            throw tooManyInodes()
         }
         if !inserted.isNew { share.mounts.release(mount) }
         return inserted.node
+    }
+
+    private func tooManyInodes() -> Errno {
+        share.inodes.limit.note()
+        return .ENFILE
+    }
+
+    /// Before something is made: what the guest may not know, or not open, is not left behind.
+    func requireRoom(opening: Bool) throws(Errno) {
+        if options.limits.inodes != nil, share.inodes.isFull { throw tooManyInodes() }
+        guard opening, options.limits.openFiles != nil, !opensFilesByNode, share.handles.isFull else {
+            return
+        }
+        share.handles.limit.note()
+        throw .ENFILE
     }
 
     private func loadHandle(_ source: Source) throws(Errno) -> UInt32 {
@@ -180,7 +195,7 @@ extension HostFS {
         let inserted = share.inodes.insert(
             Identity(status), descriptor: object.rawValue, handle: nil, flags: VFS_INODE_KEEPS_DESCRIPTOR)
         if inserted?.isNew == true { _ = object.release() } else { share.quota.giveBack() }
-        guard let inserted else { throw .ENFILE }
+        guard let inserted else { throw tooManyInodes() }
         return inserted.node
     }
 

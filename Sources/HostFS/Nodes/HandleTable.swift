@@ -10,14 +10,24 @@ final class HandleTable: Sendable {
     let slots: SlotTable
     private let changes = Mutex<Void>(())
 
-    init(_ slots: SlotTable) { self.slots = slots }
+    let limit: Limit
+
+    /// - Parameter limit: of what the guest has open at a time; nil: what there is room for.
+    init(_ slots: SlotTable, limit: Int? = nil) {
+        self.slots = slots
+        self.limit = Limit(
+            "--limit-open-files", limit, possible: Int(slots.capacity) - 1, of: "open files")
+    }
+
+    /// The guest has as much open as it may.
+    var isFull: Bool { changes.withLock { _ in slots.liveCount >= limit.maximum } }
 
     func record(_ slot: UInt32) -> HandleRecord { HandleRecord(slots, slot: slot) }
 
-    /// Stores an open descriptor; nil when the table is full.
+    /// Stores an open descriptor; nil when the guest has as many as it may.
     func insert(node: NodeID, descriptor: Int32, kind: UInt32, openFlags: UInt32) -> HandleID? {
         changes.withLock { _ in
-            guard let slot = slots.allocate() else { return nil }
+            guard slots.liveCount < limit.maximum, let slot = slots.allocate() else { return nil }
             record(slot).initialize(
                 node: node.rawValue, descriptor: descriptor, kind: kind, openFlags: openFlags)
             slots.publish(slot)

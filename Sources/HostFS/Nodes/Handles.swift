@@ -34,6 +34,7 @@ extension HostFS {
         else {
             share.quota.giveBack()
             share.closeFile(number, of: node)
+            share.handles.limit.note()
             throw .ENFILE
         }
         return handle

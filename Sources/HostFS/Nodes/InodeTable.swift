@@ -17,8 +17,12 @@ final class InodeTable: Sendable {
     /// The slot of the root, whose nodeid is 1.
     static let rootSlot: UInt32 = 1
 
-    init(_ slots: SlotTable) throws(Errno) {
+    let limit: Limit
+
+    /// - Parameter limit: of what the guest knows at a time besides the root; nil: what there is room for.
+    init(_ slots: SlotTable, limit: Int? = nil) throws(Errno) {
         self.slots = slots
+        self.limit = Limit("--limit-inodes", limit, possible: Int(slots.capacity) - 2, of: "known inodes")
         index = Mutex(try IdentityIndex(slots))
     }
 
@@ -43,7 +47,7 @@ final class InodeTable: Sendable {
     /// Counts one lookup of an object: of its record if there is one by now, else of a new one that refers to it by
     /// `descriptor` (−1 if there is none) or `handle`.
     ///
-    /// - Returns: nil when the table is full; `isNew` false when the descriptor or handle was not needed.
+    /// - Returns: nil when the guest knows as many as it may; `isNew` false when the descriptor or handle was not needed.
     func insert(
         _ identity: Identity, descriptor: Int32, handle: FileHandleBuffer?, flags: Int
     ) -> (node: NodeID, isNew: Bool)? {
@@ -52,7 +56,7 @@ final class InodeTable: Sendable {
                 record.lookups &+= 1
                 return (NodeID(rawValue: slots.identifier(of: record.slot)), false)
             }
-            guard let slot = slots.allocate() else { return nil }
+            guard slots.liveCount < limit.maximum + 1, let slot = slots.allocate() else { return nil }
             let record = InodeRecord(slots, slot: slot)
             record.initialize(identity, descriptor: descriptor, flags: UInt32(truncatingIfNeeded: flags))
             if let handle { unsafe record.storeHandle(handle.address, byteCount: handle.byteCount) }
@@ -96,6 +100,9 @@ final class InodeTable: Sendable {
     func free(_ slot: UInt32) {
         index.withLock { _ in slots.free(slot) }
     }
+
+    /// The guest knows as many as it may. The root is not counted.
+    var isFull: Bool { knownCount > limit.maximum }
 
     var knownCount: Int { index.withLock { _ in Int(slots.liveCount) } }
 }

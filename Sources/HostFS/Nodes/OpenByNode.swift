@@ -101,7 +101,9 @@ extension HostFS {
 
     /// Closes what can be opened again if the guest makes us hold as much as may be.
     func makeRoom() {
-        while share.quota.isUsedUp, let idle = share.openNodes.removeAny() { closeOpen(idle) }
+        while share.quota.isUsedUp || options.limits.openFiles != nil && share.handles.isFull,
+            let idle = share.openNodes.removeAny()
+        { closeOpen(idle) }
     }
 
     /// The guest has no more use for what serves `node`.

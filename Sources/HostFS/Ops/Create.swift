@@ -47,6 +47,7 @@ extension HostFS {
         _ caller: borrowing Caller, _ directory: Int32, _ name: Name, _ arguments: CreateIn,
         _ flags: OpenFlags
     ) throws(Errno) -> OwnedDescriptor {
+        try requireRoom(opening: true)
         try enter(caller, umask: arguments.umask)
         let labelling = try beginLabelling(caller)
         defer { labelling.end() }
@@ -93,6 +94,7 @@ extension HostFS {
         try requireWritable()
         let flags = try openFlags(arguments.flags)
         let directory = try descriptor(of: parent)
+        try requireRoom(opening: true)
         try enter(caller, umask: arguments.umask)
         let labelling = try beginLabelling(caller)
         defer { labelling.end() }
@@ -150,6 +152,7 @@ extension HostFS {
     ) throws(Errno) -> EntryOut {
         try requireWritable()
         let directory = try descriptor(of: parent)
+        try requireRoom(opening: false)
         try enter(caller, umask: umask)
         let labelling = try beginLabelling(caller)
         defer { labelling.end() }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Backend
 import Errors
 import Frontend
 import FuseServer
@@ -61,7 +62,8 @@ final class HostRig {
     /// - Parameter parent: where the temporary directory is made.
     init(
         _ setup: Setup = Setup(), in parent: String = "/tmp", capacities: StateArena.Capacities = .init(),
-        mayUseIOUring: Bool = true, configure: (inout ShareOptions) -> Void = { _ in }
+        mayUseIOUring: Bool = true, limits: RequestLimits = RequestLimits(),
+        configure: (inout ShareOptions) -> Void = { _ in }
     ) throws {
         let scratch = try TemporaryDirectory(in: parent)
         self.setup = setup
@@ -74,7 +76,8 @@ final class HostRig {
         let arena = try StateArena(capacities)
         share = try Share(options, arena: arena)
         rig = try Rig(
-            queues: setup.queues, share: share, arena: arena, mayUseIOUring: mayUseIOUring, scratch: scratch)
+            queues: setup.queues, share: share, arena: arena, mayUseIOUring: mayUseIOUring,
+            limits: limits, scratch: scratch)
     }
 
     /// A guest that has connected, with everything that Linux offers agreed on or what `flags` leaves of it.

@@ -15,6 +15,7 @@ final class Rig {
     let scratch: TemporaryDirectory
     let socketPath: String
     let share: any FileSystemShare
+    private let device: Device
     private let stop: EventFD
     private var thread: HostOS.Thread?
 
@@ -24,7 +25,7 @@ final class Rig {
     /// - Parameter arena: what the share keeps its state in; nil: an arena of the device alone.
     init(
         queues: Int = 1, share: any FileSystemShare, arena: StateArena? = nil, tag: String? = "rig",
-        once: Bool = false, mayUseIOUring: Bool = true,
+        once: Bool = false, mayUseIOUring: Bool = true, limits: RequestLimits = RequestLimits(),
         scratch: TemporaryDirectory? = nil
     ) throws {
         let scratch = try scratch ?? TemporaryDirectory()
@@ -33,14 +34,20 @@ final class Rig {
         socketPath = scratch.path + "/vhost.sock"
         stop = try EventFD()
         ignoreBrokenPipes()
-        let device = try Device(
-            configuration: DeviceConfiguration(tag: tag.map { Array($0.utf8) }, requestQueueCount: queues),
-            share: share, arena: try arena ?? StateArena(), mayUseIOUring: mayUseIOUring)
+        var configuration = DeviceConfiguration(
+            tag: tag.map { Array($0.utf8) }, requestQueueCount: queues)
+        configuration.limits = limits
+        device = try Device(
+            configuration: configuration, share: share, arena: try arena ?? StateArena(),
+            mayUseIOUring: mayUseIOUring)
         let carried = Carried(
             daemon: Daemon(
                 listener: try Listener(path: socketPath), device: device, once: once, stopEvent: stop))
         thread = try HostOS.Thread(name: "control") { carried.daemon.run() }
     }
+
+    /// How often the guest has had to wait.
+    var throttleCounts: ThrottleCounts { device.throttleCounts }
 
     /// Ends the daemon as SIGTERM does, and waits for that.
     func end() {
