@@ -63,6 +63,7 @@ final class Server {
             listener: listener, device: device, once: options.once, stopEvent: watch.stopEvent)
         // Kata's runtime-rs starts the VM when it reads these words.
         Log.info("Waiting for vhost-user socket connection...")
+        let filters = filters
         try doing("start", "the thread that watches for signals") { () throws(Errno) in
             try watch.whileRunning(confine: { () throws(Errno) in try filters.load(.signals) }) {
                 () throws(Errno) in
