@@ -7,7 +7,7 @@ RELEASE := .build/release
 # PIE comes by itself; `now` resolves all symbols at the start. lld, as gold sometimes dies with an internal error.
 RELEASE_FLAGS := -c release --static-swift-stdlib -Xlinker -z -Xlinker now -Xswiftc -use-ld=lld
 
-.PHONY: help setup build demo shell test bench instructions lab lint format clean install
+.PHONY: help setup build demo shell test fuzz sanitize hostile bench instructions lab lint format clean install
 
 help: ## list these words (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,18 @@ test: ## everything that CI runs
 	@scripts/lint
 	@scripts/run-tests
 
+SECONDS ?= 60
+fuzz: ## give every parser, queue and file system hostile input for SECONDS=60 each
+	@scripts/fuzz -t $(SECONDS)
+
+sanitize: ## the tests of the daemon in one process under the thread and the address sanitizer
+	@scripts/sanitize thread
+	@scripts/sanitize address
+
+hostile: ## try T1 to T20 on our daemon and on the Rust one, into docs/hostile.md
+	@scripts/lab
+	@scripts/compare-hostile
+
 bench: ## time our daemon and its peers side by side into docs/benchmarks.md, with BENCH="more options"
 	@scripts/setup demo
 	@scripts/lab
@@ -55,10 +67,10 @@ lint: ## check format, scripts, file lengths and licence lines
 	@scripts/lint
 
 format: ## format all Swift code
-	swift format -i -r Sources Tests Package.swift
+	swift format -i -r Sources Tests Fuzz Package.swift
 
 clean: ## remove what was built (the cache in ~/.cache/swift-virtiofs stays)
-	rm -rf .build
+	rm -rf .build .build-*
 
 install: ## install the release binaries and libvirt's description below PREFIX=… (/usr/local)
 	@$(MAKE) --no-print-directory build

@@ -98,6 +98,14 @@ targets += [
     .testTarget(
         name: "virtiofsTests", dependencies: ["virtiofs", "virtiofsd", "Errors", "Guest", "HostOS"],
         cSettings: gnu, swiftSettings: relaxed),
+    // What a hostile guest tries, on the daemon as it is built and on the Rust one.
+    .testTarget(
+        name: "HostileTests",
+        dependencies: [
+            "virtiofsd", "CLinux", "Errors", "Frontend", "FuseWire", "Guest", "GuestMemory", "HostOS",
+            "VhostUser",
+            "Virtqueue",
+        ], cSettings: gnu, swiftSettings: relaxed),
     // The daemon in real guests.
     .testTarget(
         name: "VMTests",
@@ -107,13 +115,55 @@ targets += [
         exclude: ["Scenarios"], cSettings: gnu, swiftSettings: relaxed),
 ]
 
+var products: [Product] = [
+    .executable(name: "virtiofsd", targets: ["virtiofsd"]),
+    .executable(name: "virtiofs", targets: ["virtiofs"]),
+    .executable(name: "conformance", targets: ["conformance"]),
+]
+
+// What the fuzzers do with an input; `swift test` does it with all seeds and past crashes.
+targets += [
+    .target(
+        name: "FuzzTargets",
+        dependencies: [
+            "virtiofsd", "Backend", "CLinux", "Errors", "FuseServer", "FuseWire", "GuestMemory", "HostFS",
+            "HostOS",
+            "StateArena", "VhostUser", "Virtqueue",
+        ], path: "Fuzz/Targets", cSettings: gnu, swiftSettings: relaxed),
+    .testTarget(
+        name: "FuzzTests", dependencies: ["FuzzTargets", "Errors"], cSettings: gnu, swiftSettings: relaxed),
+]
+
+// scripts/fuzz: everything with libFuzzer's and the address sanitizer's marks, and the program that drives it.
+if Context.environment["VFS_FUZZ"] == "1" {
+    let marks = ["-sanitize=fuzzer,address"]
+    // The daemon's command line is read in its program, which another program can only have as a library.
+    targets.removeAll { $0.name == "virtiofsd" }
+    targets.append(
+        .target(
+            name: "virtiofsd",
+            dependencies: [
+                "Errors", "Backend", "HostFS", "Sandbox", "StateArena", "VhostUser", "HostOS", arguments,
+                logging,
+            ], exclude: ["Main.swift"], cSettings: gnu, swiftSettings: strict))
+    for target in targets where target.type == .regular {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(marks)]
+        target.cSettings = (target.cSettings ?? []) + [.unsafeFlags(["-fsanitize=fuzzer-no-link,address"])]
+    }
+    targets += [
+        .target(name: "CFuzz", path: "Fuzz/CFuzz"),
+        .executableTarget(
+            name: "fuzz", dependencies: ["CFuzz", "FuzzTargets", "HostOS"], path: "Fuzz/Driver",
+            cSettings: gnu,
+            swiftSettings: relaxed + [.unsafeFlags(marks)],
+            linkerSettings: [.unsafeFlags(marks + ["-use-ld=lld"])]),
+    ]
+    products = [.executable(name: "fuzz", targets: ["fuzz"])]
+}
+
 let package = Package(
     name: "swift-virtiofs",
-    products: [
-        .executable(name: "virtiofsd", targets: ["virtiofsd"]),
-        .executable(name: "virtiofs", targets: ["virtiofs"]),
-        .executable(name: "conformance", targets: ["conformance"]),
-    ],
+    products: products,
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

@@ -85,6 +85,7 @@ package final class Device: BackendDelegate {
         features = []
         backendChannel = nil
         if let empty = try? GuestMemory() { memory.replace(empty) }
+        wakeWorkers()
         forgetGuest()
     }
 
@@ -140,7 +141,7 @@ package final class Device: BackendDelegate {
         } catch {
             throw .refused(error)
         }
-        wakeRunningWorkers()
+        wakeWorkers()
     }
 
     package func addMemoryRegion(
@@ -151,7 +152,7 @@ package final class Device: BackendDelegate {
         } catch {
             throw .refused(error)
         }
-        wakeRunningWorkers()
+        wakeWorkers()
     }
 
     package func removeMemoryRegion(_ region: RegionDescription) throws(VhostUserError) {
@@ -163,7 +164,7 @@ package final class Device: BackendDelegate {
         } catch {
             throw .refused(error)
         }
-        wakeRunningWorkers()
+        wakeWorkers()
     }
 
     private func map(_ region: RegionDescription, _ file: consuming OwnedDescriptor) throws(Errno)
@@ -175,8 +176,8 @@ package final class Device: BackendDelegate {
     }
 
     /// Workers that sleep would keep the old table mapped until their next request.
-    private func wakeRunningWorkers() {
-        for ring in rings.indices where running[ring] { worker(of: ring).wake.signal() }
+    private func wakeWorkers() {
+        for worker in workers { worker.wake.signal() }
     }
 
     // MARK: Rings

@@ -167,6 +167,7 @@ import Virtqueue
         guard context.memory.version != memoryVersion else { return false }
         memoryVersion = context.memory.version
         memory = context.memory.latest
+        chain.removeAll()
         requests.relocate(to: memory)
         hiprio?.relocate(to: memory)
         return true

@@ -63,6 +63,13 @@ package final class Chain {
         writable.window(from: offset, atMost: limit)
     }
 
+    /// Lets go of the memory it points into, which would stay mapped until the next pop; the chain is empty then.
+    package func removeAll() {
+        memory = nil
+        readable.removeAll()
+        writable.removeAll()
+    }
+
     // MARK: Filling, by DeviceQueue
 
     func begin(head: UInt16, memory: GuestMemory) {

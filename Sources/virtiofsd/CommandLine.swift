@@ -7,7 +7,7 @@ import HostOS
 import Sandbox
 
 /// What a command line asks for.
-enum Request {
+package enum Request {
     case serve(DaemonOptions)
     /// Say this on stdout and exit 0.
     case answer(String)
@@ -21,7 +21,7 @@ enum Request {
 ///   - cpus: what `--num-request-queues` defaults to, up to 8.
 ///   - user: as whom the daemon runs.
 /// - Throws: a StartupError that names the options at fault.
-func readCommandLine(
+package func readCommandLine(
     _ words: [[UInt8]], cpus: Int, user: DaemonUser = .current
 ) throws(StartupError) -> Request {
     if words.isEmpty { return .help(Arguments.helpMessage()) }

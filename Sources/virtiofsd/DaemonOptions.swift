@@ -5,7 +5,7 @@ import HostOS
 import Sandbox
 
 /// Everything the command line says, checked.
-struct DaemonOptions: Sendable {
+package struct DaemonOptions: Sendable {
     enum Socket: Sendable, Equatable {
         /// Make a socket here; `group` may connect too.
         case path(String, group: String?)

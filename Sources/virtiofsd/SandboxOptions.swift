@@ -4,11 +4,11 @@ import Glibc
 import Sandbox
 
 /// As whom the daemon starts.
-struct DaemonUser {
+package struct DaemonUser {
     let uid: UInt32
     let gid: UInt32
 
-    static var current: DaemonUser { DaemonUser(uid: geteuid(), gid: getegid()) }
+    package static var current: DaemonUser { DaemonUser(uid: geteuid(), gid: getegid()) }
 
     var isRoot: Bool { uid == 0 }
 }
