@@ -21,7 +21,7 @@ import Testing
             share = try TemporaryDirectory(prefix: "bench-share.")
             var configuration = DaemonConfiguration(tag: "bench", directory: share.path)
             configuration.requestQueues = queues
-            configuration.options = ["--sandbox=none", "--xattr"]
+            configuration.options = ["--xattr"]
             daemon = try DaemonProcess(configuration)
             var options = SessionOptions()
             (options.requestQueues, options.lanes) = (queues, lanes)

@@ -8,13 +8,13 @@ import Sandbox
 /// Goes behind the sandbox's walls, but for those that the command line leaves out, and tries what they are for. Prints "KEY: VALUE"
 /// lines. Only tests run it.
 ///
-///     sandboxprobe DIR [without=WALL…] [readonly] [hang] [map=:0:1000:1:]
+///     sandboxprobe DIR [without=WALL…] [readonly] [hang] [careful] [map=:0:1000:1:]
 ///
-/// DIR is the share; beside it lies a file named `outside`. With `hang` it says "hanging" instead, and stays.
+/// DIR is the share; beside it lies a file named `outside`. With `careful` it makes nothing in the share. With `hang` it says "hanging" instead, and stays.
 @main
 enum Main {
     static func main() {
-        var (walls, readOnly, hangs) = (Walls.all, false, false)
+        var (walls, readOnly, hangs, isCareful) = (Walls.all, false, false, false)
         var maps: [IDMap] = []
         do {
             for word in CommandLine.arguments.dropFirst(2) {
@@ -24,6 +24,7 @@ enum Main {
                     maps.append(try IDMap(String(word.dropFirst(4)), spelled: word))
                 } else {
                     (readOnly, hangs) = (readOnly || word == "readonly", hangs || word == "hang")
+                    isCareful = isCareful || word == "careful"
                 }
             }
             ignoreBrokenPipes()
@@ -33,7 +34,8 @@ enum Main {
             switch try divide(behind: walls, in: user) {
             case .outside(let outside): exit(try stayOutside(outside))
             case .inside(let inside):
-                try goInside(inside, CommandLine.arguments[1], walls, readOnly: readOnly, hangs: hangs)
+                try goInside(
+                    inside, CommandLine.arguments[1], walls, readOnly: readOnly, hangs: hangs, isCareful)
                 exit(0)
             }
         } catch {
@@ -59,7 +61,7 @@ enum Main {
     }
 
     private static func goInside(
-        _ inside: Inside, _ path: String, _ walls: Walls, readOnly: Bool, hangs: Bool
+        _ inside: Inside, _ path: String, _ walls: Walls, readOnly: Bool, hangs: Bool, _ isCareful: Bool
     ) throws {
         let opened = OwnedDescriptor(
             adopting: try systemCall { open(path, O_PATH | O_CLOEXEC) })
@@ -71,7 +73,7 @@ enum Main {
             say("hanging\n", to: STDOUT_FILENO)
             while true { pause() }
         }
-        Attempts(root: root.rawValue, process: process, path: path).run()
+        Attempts(root: root.rawValue, process: process, path: path).run(careful: isCareful)
     }
 }
 

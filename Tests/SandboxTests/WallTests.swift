@@ -49,6 +49,7 @@ struct WallTests {
         let probe = try Probe()
         let segment = try SharedMemory()
         let seen = try probe.run(user)
+        try #require(seen["error"] == nil)
         for claim in Self.claims { #expect(seen[claim.key] == claim.with, "\(claim.key)") }
         #expect(seen["process id"] == "1")
         #expect(seen["mnt namespace"] == "own")
@@ -68,7 +69,9 @@ struct WallTests {
         for user in Probe.User.allCases {
             // Each has files of its own there.
             let probe = try Probe()
-            #expect(try probe.run(user, ["without=\(claim.wall)"])[claim.key] == claim.without, "\(user)")
+            let seen = try probe.run(user, ["without=\(claim.wall)"])
+            try #require(seen["error"] == nil)
+            #expect(seen[claim.key] == claim.without, "\(user)")
         }
         withExtendedLifetime(segment) {}
     }
@@ -90,7 +93,7 @@ struct WallTests {
     }
 
     @Test(arguments: Probe.User.allCases) func theWholeHostCanBeTheShare(user: Probe.User) throws {
-        let seen = try Probe().run(user, shared: "/")
+        let seen = try Probe().run(user, ["careful"], shared: "/")
         #expect(seen["process id"] == "1")
         #expect(seen["share"]?.contains("tmp") == true)
         #expect(seen["root directory"] == seen["share"])

@@ -141,6 +141,53 @@ struct SandboxModeTests {
         }
     }
 
+    /// The language's handlers would start a program, found by a path that is the guest's to fill.
+    @Test(arguments: modes.filter { !$0.isAlone }) func aCrashStartsNothing(mode: Mode) throws {
+        let (daemon, guest) = try start(mode)
+        defer { withExtendedLifetime(daemon) {} }
+        func caught(_ process: pid_t) throws -> UInt64 {
+            let status = try Files.text("/proc/\(process)/status").split(separator: "\n")
+            let line = try #require(status.first { $0.hasPrefix("SigCgt:\t") })
+            return try #require(UInt64(line.dropFirst(8), radix: 16))
+        }
+        // ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS
+        let crashes: UInt64 = [4, 5, 6, 7, 8, 11, 31].reduce(0) { $0 | 1 << ($1 - 1) }
+        #expect(try caught(peer(of: guest.frontend)) & crashes == 0)
+    }
+
+    /// Whatever of the server's descriptors is a directory lies in the share, or is its own list of descriptors.
+    @Test(arguments: modes.filter(\.isApart)) func noDescriptorLeadsOut(mode: Mode) throws {
+        let (daemon, guest) = try start(mode, ["--security-label"])
+        let server = peer(of: guest.frontend)
+        _ = try guest.mkdir(.root, "d".utf8)
+        _ = try guest.opendir(NodeID(rawValue: try guest.lookup(.root, "d".utf8).nodeID))
+        struct Object: Hashable {
+            let device: dev_t
+            let inode: ino_t
+            init(_ path: String) throws {
+                var status = stat()
+                _ = try systemCall { stat(path, &status) }
+                guard status.st_mode & S_IFMT == S_IFDIR else { throw Errno.ENOTDIR }
+                (device, inode) = (status.st_dev, status.st_ino)
+            }
+        }
+        // What lies above each, as far as its mount goes: the share, or a root of a mount of its own.
+        var (directories, roots, above) = (0, Set([try Object(daemon.share)]), Set<Object>())
+        for number in try Files.names(in: "/proc/\(server)/fd") {
+            let path = "/proc/\(server)/fd/\(number)"
+            guard let object = try? Object(path) else { continue }
+            directories += 1
+            let highest = try Object(path + "/../../../../..")
+            above.insert(highest)
+            if highest == object { roots.insert(object) }
+            #expect(access(path + "/../beside", F_OK) == -1)
+        }
+        #expect(above.isSubset(of: roots))
+        // The share, the descriptors and the threads.
+        #expect(above.count == 3)
+        #expect(directories > 4)
+    }
+
     /// It holds its socket's name, a few descriptors and no right but one: to remove that name.
     @Test(arguments: modes.filter { !$0.isAlone }) func theProcessOutsideHasNextToNothing(mode: Mode) throws {
         let (daemon, guest) = try start(mode)
