@@ -14,6 +14,7 @@ enum Unbuilt {
 
     private static func error(_ spelled: String) -> StartupError {
         StartupError(
-            operation: "use", subject: spelled, reason: "live migration is not built yet", hint: "leave it out")
+            operation: "use", subject: spelled, reason: "live migration is not built yet",
+            hint: "leave it out")
     }
 }

@@ -222,7 +222,8 @@ import Testing
             "--posix-lock",
             "--flock", "--translate-uid", "--translate-gid", "--xattrmap", "--limit-open-files",
             "--limit-inodes", "--limit-in-flight", "--limit-bytes-per-second", "--limit-requests-per-second",
-            "--num-request-queues", "--thread-pool-size", "--poll-us", "--rlimit-nofile", "--once", "--sandbox",
+            "--num-request-queues", "--thread-pool-size", "--poll-us", "--rlimit-nofile", "--once",
+            "--sandbox",
             "--uid-map", "--gid-map", "--seccomp", "--modcaps",
             "--log-level", "--syslog", "--print-capabilities", "-V, --version", "-o <LIST>", "-h, --help",
         ] { #expect(text.contains(option)) }
