@@ -44,7 +44,10 @@ package func enterPrivateRoot(
 
 private func pivot(to mount: borrowing OwnedDescriptor) throws(StartupError) {
     let number = mount.rawValue
-    _ = try raising("root directory") { () throws(Errno) in
+    let hint =
+        "a root directory that is no mount of its own (of a chroot, an initramfs) cannot be left: give --sandbox chroot (root only) "
+        + "or --sandbox none there"
+    _ = try raising("root directory", hint: hint) { () throws(Errno) in
         _ = try systemCall { vfs_mount_on_root(number) }
         _ = try systemCall { fchdir(number) }
         _ = try systemCall(vfs_pivot_to_working_directory)

@@ -35,7 +35,7 @@ func keep(_ outside: Outside, _ inherited: Int32) throws(StartupError) -> Int32 
 private func lockDown(keeping needed: CapabilitySet) throws(StartupError) {
     do throws(Errno) {
         try forbidNewPrivileges()
-        try forbidMemoryDumps()
+        try forbidInspection()
     } catch {
         throw StartupError(operation: "give up", subject: "new privileges", reason: describe(error))
     }

@@ -30,7 +30,7 @@ private func prepareProcess(_ options: DaemonOptions) throws(StartupError) {
     for warning in options.warnings { Log.warning(warning) }
     ignoreBrokenPipes()
     ignoreFileSizeSignals()
-    try doing("set", "RLIMIT_CORE") { () throws(Errno) in try forbidCoreFiles() }
+    try doing("set", "RLIMIT_CORE") { () throws(Errno) in try forbidCoreDumps() }
     try applyDescriptorBudget(options.descriptorBudget)
 }
 

@@ -26,7 +26,7 @@ final class Server {
     ) throws(StartupError) {
         self.options = options
         try doing("give up", "new privileges") { () throws(Errno) in try forbidNewPrivileges() }
-        try doing("forbid", "memory dumps") { () throws(Errno) in try forbidMemoryDumps() }
+        try doing("forbid", "others to look into its memory") { () throws(Errno) in try forbidInspection() }
         watch = try doing("watch for", "signals") { () throws(Errno) in try ShutdownWatch() }
         let arena = try doing("make", "the table of what the guest knows") { () throws(Errno) in
             try StateArena()

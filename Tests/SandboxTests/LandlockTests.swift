@@ -9,7 +9,7 @@ import Testing
 @testable import Sandbox
 
 /// Landlock holds threads: each test has one of its own, which ends with it.
-@Suite(.enabled(if: vfs_landlock_version() >= 2, "needs Landlock of Linux 5.19")) struct LandlockTests {
+@Suite(.enabled(if: hasLandlock(2, "5.19"), "needs Landlock of Linux 5.19")) struct LandlockTests {
     /// A share with a file, and a file and a directory beside it.
     private final class Place: Sendable {
         let folder: String
@@ -133,7 +133,7 @@ import Testing
     }
 
     @Test(
-        .enabled(if: vfs_landlock_version() >= 6, "needs Landlock of Linux 6.12"), arguments: [true, false])
+        .enabled(if: hasLandlock(6, "6.12"), "needs Landlock of Linux 6.12"), arguments: [true, false])
     func networkAndSignalsAreOut(files: Bool) throws {
         let place = try Place()
         @Sendable func attempts() -> [Int32] {
@@ -156,4 +156,12 @@ import Testing
         #expect(attempts()[1] == 0, "without the wall")
         try behind(place, files: files) { _ in #expect(attempts() == [EACCES, EPERM]) }
     }
+}
+
+/// Says if not.
+private func hasLandlock(_ version: Int32, _ linux: String) -> Bool {
+    if vfs_landlock_version() >= version { return true }
+    let line = "skipped: LandlockTests: needs Landlock of Linux \(linux), turned on\n"
+    _ = try? Files.writeAll(STDERR_FILENO, Array(line.utf8))
+    return false
 }

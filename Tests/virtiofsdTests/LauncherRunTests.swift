@@ -90,7 +90,7 @@ struct LauncherRunTests {
     }
 
     @Test(
-        .enabled(if: Files.program("newuidmap") != nil && access("/etc/subuid", F_OK) == 0, "needs newuidmap")
+        .enabled(if: hasSubordinateIDs, "needs newuidmap and /etc/subuid")
     )
     func libvirtOfAnOrdinaryUser() throws {
         let launch = try Launch()

@@ -133,7 +133,7 @@ struct SandboxModeTests {
             #expect(status.contains("NoNewPrivs:\t1\n"))
             let limits = try Files.text("/proc/\(process)/limits").split(separator: "\n")
             let core = try #require(limits.first { $0.hasPrefix("Max core file size") })
-            #expect(core.split(separator: " ")[4...5] == ["0", "0"])
+            #expect(core.split(separator: " ")[4...5] == ["1", "1"])
             // The files of a process that must not be dumped are root's.
             var owner = stat()
             #expect(stat("/proc/\(process)/environ", &owner) == 0)

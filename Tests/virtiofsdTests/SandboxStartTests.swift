@@ -182,10 +182,7 @@ struct SandboxStartTests {
     }
 
     /// With maps of several ids, by newuidmap and newgidmap.
-    @Test(
-        .enabled(
-            if: Files.program("newuidmap") != nil && access("/etc/subuid", F_OK) == 0,
-            "needs newuidmap (uidmap)"))
+    @Test(.enabled(if: hasSubordinateIDs, "needs newuidmap and /etc/subuid"))
     func mappedIDsAreTheUsersSubordinates() throws {
         let folder = try makeTemporaryDirectory()
         defer { removeTree(folder) }

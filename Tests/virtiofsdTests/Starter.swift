@@ -60,3 +60,13 @@ func linkTarget(_ path: String) throws -> String {
     let count = try systemCall { readlink(path, &buffer, buffer.count) }
     return String(decoding: buffer[..<count], as: UTF8.self)
 }
+
+/// Whether users can be given subordinate ids here; says so once if not.
+let hasSubordinateIDs: Bool = {
+    let isThere = Files.program("newuidmap") != nil && access("/etc/subuid", F_OK) == 0
+    if !isThere {
+        let line = "skipped: maps of several ids: needs newuidmap and /etc/subuid (package uidmap)\n"
+        _ = try? Files.writeAll(STDERR_FILENO, Array(line.utf8))
+    }
+    return isThere
+}()
