@@ -153,8 +153,13 @@ import Testing
         #expect(host.share.knownInodes == 2)
         _ = try guest.submit(getattr)
         #expect(eventually { host.rig.throttleCounts.bytes == before + 1 })
-        // And the guest hears of it, without anything else that would wake the daemon.
-        try guest.forget(file)
+        let queue = guest.frontend.queues[0]
+        _ = queue.chains.armInterrupts()
+        let forget = try guest.submit(FuseClient.forgetRequest(file, count: 1), queue: 0)
+        #expect(
+            waitReadable(queue.call.descriptor.rawValue, timeoutMilliseconds: 20_000) != 0,
+            "the guest hears of it, with nothing behind it that would wake the daemon")
+        _ = try guest.receive(forget)
         #expect(host.share.knownInodes == 1)
         #expect(host.rig.throttleCounts.bytes == before + 1, "it is one wait")
     }
@@ -219,6 +224,34 @@ import Testing
         let again = try guest.submit(request(.setlkw, owner: 2, type: F_WRLCK))
         #expect(try send(request(.setlk, owner: 1, type: F_UNLCK)) == 0)
         #expect(try guest.receive(again).header.error == 0)
+    }
+
+    /// Whatever holds the last place, what comes behind it waits, and INTERRUPT gets by.
+    @Test(arguments: [1, 3]) func withoutAPlaceRequestsStayOnTheRing(queues: Int) throws {
+        let host = try HostRig(Setup(queues: queues), limits: limits { $0.inFlight = 1 }) {
+            $0.posixLock = true
+        }
+        try host.write("file", "x")
+        let guest = try host.guest()
+        let file = try guest.lookup(.root, "file".utf8).node
+        let handle = try guest.open(file, flags: Open.readWrite).handle
+        var lock = FileLock()
+        (lock.end, lock.type) = (UInt64(Int64.max), UInt32(F_WRLCK))
+        try guest.setlk(file, handle, owner: 1, lock)
+        #expect(host.rig.throttleCounts.inFlight == 0)
+        guest.rotatesQueues = false
+        guest.queue = 1
+        let waiting = try guest.submit(FuseClient.lockRequest(.setlkw, file, handle, owner: 2, lock))
+        guest.queue = queues
+        let behind = try guest.submit(getattr)
+        #expect(eventually { host.rig.throttleCounts.inFlight == 1 })
+        guest.queue = 0
+        try guest.interrupt(waiting.unique)
+        guest.queue = 1
+        #expect(try guest.receive(waiting).header.error == -EINTR)
+        #expect(try guest.receive(behind).header.error == 0)
+        #expect(host.rig.throttleCounts.inFlight == 1)
+        _ = try guest.getattr(file)
     }
 
     /// One place for two queues: their workers take turns, and everything is answered.
