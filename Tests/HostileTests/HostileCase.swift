@@ -14,7 +14,7 @@ struct HostileCase: Sendable {
     ]
 
     func run(_ opponent: Opponent) -> Verdict {
-        let verdict = Verdict()
+        let verdict = Verdict(isStrict: opponent.daemon == .ours)
         do { try attempt(opponent, verdict) } catch {
             verdict.fail("could not be tried to its end: \(error)")
         }

@@ -17,6 +17,8 @@ final class HostileRig {
     private var process: ChildProcess?
     private let messages: OwnedDescriptor
     private let words: [String]
+    /// Somebody has connected since it was started.
+    private var hasServed = false
 
     struct NotStarted: Error { let text: String }
 
@@ -46,7 +48,12 @@ final class HostileRig {
 
     /// Starts the daemon if it does not run, and waits until it listens.
     func start() throws {
-        if let process, process.end == nil { return }
+        if let process, process.end == nil {
+            guard hasServed, !opponent.outlivesFrontends else { return }
+            // It is about to end, because its front-end has.
+            process.stop(graceMilliseconds: 5000)
+        }
+        hasServed = false
         unlink(socket)
         process = try ChildProcess(
             program: words[0], arguments: Array(words.dropFirst()),
@@ -105,6 +112,7 @@ final class HostileRig {
 
     func connect(queues: Int = 1) throws -> DeviceFrontend {
         try start()
+        hasServed = true
         var options = FrontendOptions()
         options.requestQueues = queues
         return try DeviceFrontend(connectingTo: socket, options: options)
@@ -121,6 +129,7 @@ final class HostileRig {
     /// A connection on which nothing was said.
     func socketConnection() throws -> OwnedDescriptor {
         try start()
+        hasServed = true
         let connection = try makeUnixSocket()
         try connectUnixSocket(connection.rawValue, to: socket)
         return connection

@@ -3,9 +3,13 @@ import Errors
 
 /// What came of one case: everything that should not have been, in words for a table.
 final class Verdict {
+    /// Whether a refusal has to have the right error; otherwise another one is worth a note.
+    private let isStrict: Bool
     private(set) var failures: [String] = []
     /// What a reader should know though it is no failure.
     private(set) var notes: [String] = []
+
+    init(isStrict: Bool) { self.isStrict = isStrict }
 
     func fail(_ what: String) { if !failures.contains(what) { failures.append(what) } }
     func note(_ what: String) { if !notes.contains(what) { notes.append(what) } }
@@ -22,7 +26,12 @@ final class Verdict {
             fail("\(what) is allowed")
         } catch let error as Errno {
             if error.meansDeath { return fail("\(what) ends the daemon") }
-            if !errors.isEmpty, !errors.contains(error) { fail("\(what): errno \(error.rawValue)") }
+            if errors.isEmpty || errors.contains(error) { return }
+            if isStrict {
+                fail("\(what): errno \(error.rawValue)")
+            } else {
+                note("refuses some with other errors")
+            }
         } catch {
             fail("\(what): \(error)")
         }

@@ -91,8 +91,7 @@ extension HostileCase {
                 queue.error.descriptor.rawValue, queue.call.descriptor.rawValue, orHangUpOf: connection,
                 timeoutMilliseconds: 100)
             if ready & 0b100 != 0 || rig.end(milliseconds: 0) != nil {
-                verdict.fail("the daemon ends, and with it the share")
-                continue
+                return verdict.fail("the daemon ends, and with it the share")
             }
             if round % 10 == 0 {
                 verdict.expect(isQuiet(rig, guest.frontend), else: "a thread turns round and round")
