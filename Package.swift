@@ -134,13 +134,15 @@ targets += [
         name: "FuzzTests", dependencies: ["FuzzTargets", "Errors"], cSettings: gnu, swiftSettings: relaxed),
 ]
 
-// scripts/sanitize thread: all tests are one program, so one of them is enough.
+// scripts/sanitize thread: in each program once. All tests are one.
 if Context.environment["VFS_SANITIZE"] == "thread" {
     targets.append(
         .target(
             name: "MutexForThreadSanitizer", path: "Tests/MutexForThreadSanitizer", cSettings: gnu,
             linkerSettings: [.linkedLibrary("dl")]))
-    targets.first { $0.name == "BackendTests" }?.dependencies.append("MutexForThreadSanitizer")
+    for target in targets where ["BackendTests", "virtiofsd", "virtiofs"].contains(target.name) {
+        target.dependencies.append("MutexForThreadSanitizer")
+    }
 }
 
 // scripts/fuzz: everything with libFuzzer's and the address sanitizer's marks, and the program that drives it.

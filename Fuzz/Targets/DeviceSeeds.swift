@@ -166,8 +166,34 @@ extension Seeds {
             "timeouts",
             "--shared-dir /s --socket-path /r --entry-timeout 1.5 --attr-timeout 0 --readonly --syslog"
         ),
+        (
+            "maps",
+            "--shared-dir /s --socket-path /r --translate-uid map:0:1000:10 --translate-gid forbid-guest:5:1 --xattr "
+                + "--xattrmap :map::user.virtiofs.: --limit-open-files 5 --limit-inodes 6 --limit-in-flight 7"
+        ),
         ("wrong", "--cache sometimes --shared-dir --unknown -o , -x"),
     ].map { Seed(name: $0.0, bytes: Array($0.1.replacing(" ").utf8)) }
+}
+
+extension Seeds {
+    static let maps: [Seed] = {
+        func seed(_ name: String, _ kind: UInt8, _ text: String, _ rest: [UInt8]) -> Seed {
+            Seed(name: name, bytes: [kind] + fields(UInt16(text.utf8.count)) + Array(text.utf8) + rest)
+        }
+        return [
+            seed("ids", 0, "map:0:1000:10\nguest:20:30:5\nhost:7:8:9", u32(0, 5, 21, 1001)),
+            seed("squash", 0, "squash-guest:0:1000:4294967295\nsquash-host:1000:0:1", u32(3, 1000)),
+            seed("forbid", 0, "forbid-guest:65534:1", u32(65534)),
+            seed("overlap", 0, "map:0:0:10\nmap:5:5:1", []),
+            seed("map", 1, ":map::user.virtiofs.:", Array("security.capability".utf8)),
+            seed("map-some", 1, ":map:security.:trusted.v.:", Array("trusted.v.security.x".utf8)),
+            seed(
+                "rules", 1,
+                ":prefix:all:trusted.:user.v.: /bad/all/security./security./ :unsupported:client:system.::\n:ok:all:::",
+                Array("trusted.overlay".utf8)),
+            seed("no-end", 1, ":ok:client:user.::", Array("user.x".utf8)),
+        ]
+    }()
 }
 
 extension String {

@@ -28,7 +28,7 @@ final class HostFSTarget: FuzzTarget {
     }
 
     /// Together they turn every option on and off that changes what requests do.
-    private static func options(_ path: String) -> [ShareOptions] {
+    private static func options(_ path: String) throws -> [ShareOptions] {
         let plain = ShareOptions(sharedDirectory: Array(path.utf8))
         var rich = plain
         (rich.xattr, rich.posixACL, rich.posixLock, rich.flock) = (true, .auto, true, true)
@@ -41,7 +41,14 @@ final class HostFSTarget: FuzzTarget {
         (exclusive.cache, exclusive.exclusive, exclusive.hotDescriptors) = (.always, true, 2)
         var readOnly = rich
         (readOnly.readOnly, readOnly.exclusive) = (true, true)
-        return [plain, rich, bare, exclusive, readOnly]
+        var mapped = rich
+        mapped.users = try IdMap(
+            parsing: Array("map:0:0:1000\nsquash-guest:1000:7:5000\nforbid-guest:65534:1".utf8))
+        mapped.groups = mapped.users
+        mapped.xattrMap = try XattrMap(parsing: Array(":map::user.virtiofs.:".utf8))
+        var limited = plain
+        (limited.limits.openFiles, limited.limits.inodes, limited.limits.waitingLocks) = (4, 8, 1)
+        return [plain, rich, bare, exclusive, readOnly, mapped, limited]
     }
 
     func run(_ input: UnsafeRawBufferPointer) throws {

@@ -8,9 +8,10 @@ final class OptionsTarget: FuzzTarget {
         // An argument cannot have a NUL.
         let words = input.split(separator: 0x0a, omittingEmptySubsequences: false)
             .map { $0.filter { $0 != 0 } }
+        var answer = "none"
         do throws(StartupError) {
             switch try readCommandLine(words, cpus: 4) {
-            case .answer(let text), .help(let text): try? demand(!text.isEmpty, "an empty answer")
+            case .answer(let text), .help(let text): answer = text
             case .serve: break
             }
         } catch {
@@ -19,5 +20,6 @@ final class OptionsTarget: FuzzTarget {
                 !text.isEmpty && text.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
             try demand(isPlain, "a refusal that is no line: \(text.debugDescription)")
         }
+        try demand(!answer.isEmpty, "an empty answer")
     }
 }

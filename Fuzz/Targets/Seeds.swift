@@ -14,16 +14,19 @@ package enum Seeds {
         case "fuse": sessions.map { Seed(name: $0.name, bytes: [UInt8](repeating: 0, count: 8) + $0.bytes) }
         case "hostfs":
             sessions.flatMap { session in
-                (0..<5 as Range<UInt8>).filter { $0 == 0 || session.name != "space" || $0 == 1 }.map {
-                    share in
+                // Of the first share all, of the others what they make different.
+                (0..<7 as Range<UInt8>).filter {
+                    $0 == 0 || ["attributes", "hostile", "locks"].contains(session.name)
+                }.map {
                     Seed(
-                        name: "\(session.name)-\(share)",
-                        bytes: [share] + [UInt8](repeating: 0, count: 8) + session.bytes)
+                        name: "\(session.name)-\($0)",
+                        bytes: [$0] + [UInt8](repeating: 0, count: 8) + session.bytes)
                 }
             }
         case "ring": ring
         case "vhost": vhost
         case "options": options
+        case "maps": maps
         default: []
         }
     }

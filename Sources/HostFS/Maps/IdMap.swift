@@ -39,13 +39,13 @@ package struct IdMap: Equatable, Sendable {
 
 /// A map as one worker looks ids up in it: memory of its own, so that a look costs no reference count. Without a map it costs
 /// one branch.
-@safe struct IdTable: ~Copyable {
+@safe package struct IdTable: ~Copyable {
     /// Those of the guest, then those of the host.
     private let ranges: UnsafeMutableBufferPointer<IdRange>
     private let guestCount: Int
     let isIdentity: Bool
 
-    init(_ map: IdMap) {
+    package init(_ map: IdMap) {
         let all = map.toHost + map.toGuest
         unsafe ranges = .allocate(capacity: all.count)
         _ = unsafe ranges.initialize(fromContentsOf: all)
@@ -56,12 +56,12 @@ package struct IdMap: Equatable, Sendable {
     deinit { unsafe ranges.deallocate() }
 
     /// The host's id for one of the guest; nil if the guest may not use it.
-    func hostID(_ id: UInt32) -> UInt32? {
+    package func hostID(_ id: UInt32) -> UInt32? {
         isIdentity ? id : unsafe look(up: id, ranges[..<guestCount])
     }
 
     /// The guest's id for one of the host.
-    func guestID(_ id: UInt32) -> UInt32 {
+    package func guestID(_ id: UInt32) -> UInt32 {
         // Nothing of the host is forbidden.
         isIdentity ? id : unsafe look(up: id, ranges[guestCount...]) ?? id
     }

@@ -27,7 +27,7 @@ package struct XattrMap: Equatable, Sendable {
     let rules: [Rule]
 
     /// What a name that the guest asks for means.
-    enum HostName: Equatable {
+    package enum HostName: Equatable {
         /// So many bytes, which `hostName` has put into its buffer.
         case mapped(Int)
         /// The guest's own name.
@@ -39,12 +39,14 @@ package struct XattrMap: Equatable, Sendable {
     }
 
     /// XATTR_NAME_MAX of Linux.
-    static let maximumByteCount = 255
+    package static let maximumByteCount = 255
 
     /// - Parameters:
     ///   - name: what the guest asks for, without a NUL.
     ///   - buffer: at least `maximumByteCount` bytes.
-    func hostName(of name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer) -> HostName {
+    package func hostName(of name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer)
+        -> HostName
+    {
         for rule in rules where unsafe rule.isForGuest && begins(name, with: rule.key) {
             switch rule.effect {
             case .ok: return .same
@@ -66,7 +68,7 @@ package struct XattrMap: Equatable, Sendable {
     /// How many bytes at the beginning of a name that the host lists are not the guest's; nil: the guest does not see it.
     ///
     /// - Parameter name: without a NUL.
-    func strippedByteCount(of name: UnsafeRawBufferPointer) -> Int? {
+    package func strippedByteCount(of name: UnsafeRawBufferPointer) -> Int? {
         for rule in rules where unsafe rule.isForHost && begins(name, with: rule.prepend) {
             switch rule.effect {
             case .ok: return 0

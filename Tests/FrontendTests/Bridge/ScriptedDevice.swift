@@ -60,6 +60,8 @@ final class ScriptedDevice: BackendDelegate, @unchecked Sendable {
         let start = waitReadable(
             stop.descriptor.rawValue, running.descriptor.rawValue, timeoutMilliseconds: -1)
         if start & 1 != 0 { return }
+        // By this read it sees all that was written before the signal.
+        running.clear()
         let features = RingFeatures(negotiated: features.rawValue)
         var queues: [RunningRing] = []
         for ring in rings {
