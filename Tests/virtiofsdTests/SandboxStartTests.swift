@@ -171,8 +171,10 @@ struct SandboxStartTests {
     }
 
     /// A limit that a launcher has set ends a write and not the daemon.
-    @Test func aLimitOfFileSizesIsAnError() throws {
-        let daemon = try DaemonProcess(command: ["/usr/bin/prlimit", "--fsize=\(1 << 40)", executable])
+    @Test(arguments: ["namespace", "chroot", "none"]) func aLimitOfFileSizesIsAnError(sandbox: String) throws
+    {
+        let daemon = try DaemonProcess(
+            ["--sandbox=\(sandbox)"], command: ["/usr/bin/prlimit", "--fsize=\(1 << 40)", executable])
         let guest = FuseClient(try DeviceFrontend(connectingTo: daemon.socket))
         _ = try guest.initialize()
         let file = try guest.create(.root, "f".utf8, flags: UInt32(O_RDWR))
