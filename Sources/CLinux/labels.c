@@ -22,24 +22,26 @@ static int is_calling_thread(int tasks, const char *name) {
     return number == gettid();
 }
 
+// Not by opendir(3), which makes calls that a thread with a filter may not.
 int vfs_open_thread_attributes(int tasks) {
-    int copy = openat(tasks, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (copy < 0) return -1;
-    DIR *stream = fdopendir(copy);
-    if (stream == NULL) {
-        close(copy);
-        return -1;
+    int directory = openat(tasks, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return -1;
+    int result = -1, error = ENOENT;
+    _Alignas(struct dirent64) char entries[4096];
+    ssize_t count;
+    while (result < 0 && (count = getdents64(directory, entries, sizeof entries)) > 0) {
+        for (ssize_t offset = 0; result < 0 && offset < count;) {
+            const struct dirent64 *entry = (const void *)(entries + offset);
+            offset += entry->d_reclen;
+            if (entry->d_name[0] == '.' || !is_calling_thread(tasks, entry->d_name)) continue;
+            char path[64];
+            snprintf(path, sizeof path, "%.20s/attr", entry->d_name);
+            result = openat(tasks, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+            error = errno;
+        }
     }
-    int result = -1;
-    errno = ENOENT;
-    struct dirent *entry;
-    while (result < 0 && (entry = readdir(stream)) != NULL) {
-        if (entry->d_name[0] == '.' || !is_calling_thread(tasks, entry->d_name)) continue;
-        char path[64];
-        snprintf(path, sizeof path, "%.20s/attr", entry->d_name);
-        result = openat(tasks, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    }
-    closedir(stream);
+    close(directory);
+    errno = error;
     return result;
 }
 

@@ -226,6 +226,14 @@ import Testing
         #expect(try guest.receive(again).header.error == 0)
     }
 
+    /// Whether somebody waits for a lock of the file, as the host sees it.
+    private func isWaitedFor(_ path: String) throws -> Bool {
+        var status = stat()
+        _ = try systemCall { stat(path, &status) }
+        let lines = String(decoding: try Files.read("/proc/locks"), as: UTF8.self).split(separator: "\n")
+        return lines.contains { $0.contains(" -> ") && $0.contains(":\(status.st_ino) ") }
+    }
+
     /// Whatever holds the last place, what comes behind it waits, and INTERRUPT gets by.
     @Test(arguments: [1, 3]) func withoutAPlaceRequestsStayOnTheRing(queues: Int) throws {
         let host = try HostRig(Setup(queues: queues), limits: limits { $0.inFlight = 1 }) {
@@ -242,6 +250,7 @@ import Testing
         guest.rotatesQueues = false
         guest.queue = 1
         let waiting = try guest.submit(FuseClient.lockRequest(.setlkw, file, handle, owner: 2, lock))
+        #expect(try eventually { try isWaitedFor(host.path("file")) })
         guest.queue = queues
         let behind = try guest.submit(getattr)
         #expect(eventually { host.rig.throttleCounts.inFlight == 1 })

@@ -8,7 +8,7 @@ import Testing
 
 /// `--seccomp` where the host has a say.
 @Suite struct FilterTests {
-    /// Runs the daemon, which must end by itself, on a thread whose seccomp(2) fails with `code`.
+    /// Runs the daemon, for a second if it does not end by itself, on a thread whose seccomp(2) fails with `code`.
     private func run(_ arguments: [String], refusing code: Int32) throws -> (
         end: ChildProcess.End, errors: String
     ) {
@@ -16,7 +16,7 @@ import Testing
         try HostOS.Thread(name: "starter") {
             let result = Result {
                 try refuseFilters(code)
-                let run = try ChildProcess.run(executable, arguments)
+                let run = try ChildProcess.run("/usr/bin/timeout", ["1", executable] + arguments)
                 return (run.end, String(decoding: run.errors, as: UTF8.self))
             }
             outcome.withLock { $0 = result }
@@ -27,9 +27,8 @@ import Testing
     @Test(arguments: [EPERM, ENOSYS, EINVAL]) func aHostWithoutFilters(code: Int32) throws {
         let directory = try makeTemporaryDirectory()
         defer { removeTree(directory) }
-        // There is no socket at the end of the second path, so that the start fails later for those that come so far.
         let arguments = [
-            "--shared-dir", directory, "--socket-path", directory + "/none/socket", "--sandbox", "none",
+            "--shared-dir", directory, "--socket-path", directory + "/socket", "--sandbox", "none",
         ]
         for action in [[], ["--seccomp", "kill"], ["--seccomp", "trap"], ["--seccomp", "log"]] {
             let (end, errors) = try run(arguments + action, refusing: code)
@@ -40,7 +39,7 @@ import Testing
                         + "where this process is confined, or say --seccomp none\n"))
         }
         let (end, errors) = try run(arguments + ["--seccomp", "none"], refusing: code)
-        #expect(end == .exited(1) && errors.contains("cannot listen on"))
+        #expect(end == .exited(124) && errors.contains("Waiting for vhost-user socket connection"))
     }
 }
 
