@@ -61,7 +61,7 @@ package struct Identity: Hashable, Sendable {
         unsafe record.pointee.birth_nanoseconds = identity.birthNanoseconds
         unsafe record.pointee.mount = identity.mount
         unsafe record.pointee.type = identity.type
-        unsafe record.pointee.descriptor = descriptor
+        unsafe vfs_inode_set_descriptor(record, descriptor)
         unsafe record.pointee.handle_bytes = 0
     }
 

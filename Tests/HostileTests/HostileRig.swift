@@ -55,14 +55,20 @@ final class HostileRig {
         }
         hasServed = false
         unlink(socket)
+        let before = greetings
         process = try ChildProcess(
             program: words[0], arguments: Array(words.dropFirst()),
             descriptors: [messages.rawValue, messages.rawValue, messages.rawValue])
         let deadline = Deadline(milliseconds: 30_000)
-        while access(socket, F_OK) != 0 {
+        while greetings == before {
             if process?.end != nil || deadline.hasPassed { throw NotStarted(text: messageText) }
             usleep(5000)
         }
+    }
+
+    /// How many daemons have said that they listen: the socket's file is there a moment before.
+    private var greetings: Int {
+        messageText.split(separator: "\n").count { $0.contains("Waiting for vhost-user socket connection") }
     }
 
     /// What the daemon said.

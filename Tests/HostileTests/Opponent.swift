@@ -30,7 +30,7 @@ struct Opponent: Sendable, CustomTestStringConvertible {
     var testDescription: String { "\(daemon), sandbox \(mode)" }
 
     /// The walls that each case is tried behind.
-    static let ours = ["none"].map { Opponent(daemon: .ours, mode: $0) }
+    static let ours = ["none", "chroot", "namespace"].map { Opponent(daemon: .ours, mode: $0) }
     static let rust = ["none", "chroot", "namespace"].map { Opponent(daemon: .rust, mode: $0) }
 }
 
