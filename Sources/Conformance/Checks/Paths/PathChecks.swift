@@ -76,9 +76,21 @@ let pathChecks: [Check] =
     }
     try expect(taker.call("chain0/x"), .ELOOP)
     discard("other")
-    try taker.expectSuccess("chain1/x")
+    try onOneOfManyTries {
+        try taker.expectSuccess("chain1/x")
+    } tidyingUp: {
+        discard("directory/x")
+    }
     for number in 0...40 { discard("chain\(number)") }
     discard("one", "two", "directory")
+}
+
+/// A walk that Linux has to begin again, as when something is mounted somewhere meanwhile, counts the links of its first try too.
+private func onOneOfManyTries(_ body: () throws -> Void, tidyingUp: () -> Void) throws {
+    for _ in 0..<50 {
+        do { return try body() } catch is Failure { tidyingUp() }
+    }
+    try body()
 }
 
 /// Denies one permission (1 search, 2 write) of the directory to each class of users in turn, all else being granted.
