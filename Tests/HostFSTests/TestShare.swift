@@ -41,6 +41,8 @@ final class TestShare {
     deinit {
         fs.requestEnded()
         fs.enterDaemon()
+        // Joins the threads that wait for locks.
+        share.disconnect()
         removeTree(path)
         fchdir(formerDirectory.rawValue)
         umask(formerMask)
