@@ -48,12 +48,10 @@ private let tablePath = getenv("VFS_HOSTILE_TABLE").map { String(cString: $0) }
     }
 
     private static func cell(_ verdict: Verdict) -> String {
-        // The first are the plainest; what was looked at last is what it came to.
-        let shown = 3
+        let shown = 4
         var parts = [verdict.failures.isEmpty ? "holds" : "**fails**"]
         parts += verdict.failures.prefix(shown)
-        if verdict.failures.count > shown + 1 { parts.append("and \(verdict.failures.count - shown - 1) more") }
-        if verdict.failures.count > shown { parts += verdict.failures.suffix(1) }
+        if verdict.failures.count > shown { parts.append("and \(verdict.failures.count - shown) more") }
         parts += verdict.notes
         return parts.joined(separator: "; ").replacing("|", with: "\\|").replacing("\n", with: " ")
     }

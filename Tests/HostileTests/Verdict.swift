@@ -11,7 +11,11 @@ final class Verdict {
 
     init(isStrict: Bool) { self.isStrict = isStrict }
 
-    func fail(_ what: String) { if !failures.contains(what) { failures.append(what) } }
+    /// - Parameter isGrave: to be said before the others.
+    func fail(_ what: String, isGrave: Bool = false) {
+        if failures.contains(what) { return }
+        failures.insert(what, at: isGrave ? 0 : failures.endIndex)
+    }
     func note(_ what: String) { if !notes.contains(what) { notes.append(what) } }
 
     /// Does not hold: `what` is the matter.

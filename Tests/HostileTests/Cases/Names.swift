@@ -25,7 +25,7 @@ extension HostileCase {
         try rig.write("../outside/victim", "x")
         var current: FuseClient?
         try rig.start()
-        let before = try rig.surroundings()
+        var before = try rig.surroundings()
         /// Argument structs of `size` bytes whose first field names the root, and what follows.
         func fixed(_ size: Int, directory: Bool = false) -> [UInt8] {
             directory
@@ -64,6 +64,11 @@ extension HostileCase {
                     }
                 }
                 if ended { current = nil }
+                let now = try rig.surroundings()
+                if now != before {
+                    verdict.fail("\(opcode) of \(what) touches what is outside the share", isGrave: true)
+                }
+                before = now
             }
         }
         // The name of a TMPFILE names nothing.
