@@ -73,7 +73,8 @@ final class HostileRig {
 
     /// What the daemon said.
     var messageText: String {
-        String(decoding: (try? Files.readAllFromStart(messages.rawValue)) ?? [], as: UTF8.self)
+        // Opened again: the daemon writes at the position of ours.
+        String(decoding: (try? Files.read("/proc/self/fd/\(messages.rawValue)")) ?? [], as: UTF8.self)
     }
 
     /// How the daemon ended, nil while it runs. Waits a moment for one that is about to.
