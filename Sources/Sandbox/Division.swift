@@ -50,8 +50,8 @@ package func divide(behind walls: Walls?, in user: UserNamespace?) throws(Startu
     }
 }
 
-/// Names what failed.
-func doing<Result: ~Copyable>(
+/// Names what failed: an errno alone tells a person nothing.
+package func doing<Result: ~Copyable>(
     _ operation: String, _ subject: String, _ step: () throws(Errno) -> Result
 ) throws(StartupError) -> Result {
     do throws(Errno) {

@@ -114,15 +114,3 @@ private func openRoot(_ options: ShareOptions) throws(StartupError) -> OwnedDesc
         throw StartupError(operation: "share", subject: escaped(options.sharedDirectory), reason: "\(error)")
     }
 }
-
-/// Names what failed: an errno alone tells a person nothing.
-func doing<Result: ~Copyable>(_ operation: String, _ subject: String, _ step: () throws(Errno) -> Result)
-    throws(StartupError)
-    -> Result
-{
-    do throws(Errno) {
-        return try step()
-    } catch {
-        throw StartupError(operation: operation, subject: subject, reason: describe(error))
-    }
-}
