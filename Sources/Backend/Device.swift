@@ -24,7 +24,9 @@ package final class Device: BackendDelegate {
     private var rings: [RingState]
     private var running: [Bool]
     private var features: VirtioFeatures = []
-    /// The front-end's end for requests of ours; the device has none to make, but a front-end may watch it.
+    /// The DAX window.
+    private let mappings: MappingChannel?
+    /// The front-end's end for requests of ours; without a window there are none, but a front-end may watch it.
     private var backendChannel: OwnedDescriptor?
     /// The guest may have state in the file system: something ran since the last `forgetGuest`.
     private var guestMayHaveState = false
@@ -38,11 +40,14 @@ package final class Device: BackendDelegate {
     ///   - arena: keeps the session's and the queues' records; has room for all queues.
     ///   - polling: how the workers watch their rings.
     ///   - mayUseIOUring: for reads that wait, where the host lets us.
+    ///   - mappings: the DAX window that `share` fills; nil: the device has none.
     package init(
         configuration: DeviceConfiguration, share: any FileSystemShare, arena: StateArena,
-        polling: PollingOptions = PollingOptions(cpus: usableCPUs()), mayUseIOUring: Bool = true
+        polling: PollingOptions = PollingOptions(cpus: usableCPUs()), mayUseIOUring: Bool = true,
+        mappings: MappingChannel? = nil
     ) throws(Errno) {
         self.configuration = configuration
+        self.mappings = mappings
         self.share = share
         // SAFETY: the record is FuseSession's alone, and the device keeps the arena.
         let session = unsafe FuseSession(record: UnsafeMutableRawPointer(arena.session))
@@ -79,6 +84,7 @@ package final class Device: BackendDelegate {
 
     /// The front-end is gone: nothing of it, or of its guest, remains.
     package func disconnect() {
+        mappings?.detach()
         stopAllRings()
         for port in ports { port.disconnect() }
         rings = Array(repeating: RingState(), count: ports.count)
@@ -102,25 +108,40 @@ package final class Device: BackendDelegate {
         ]
         // Without a tag there is no configuration space to read: QEMU's own device has the tag on its command line.
         if configuration.tag != nil { features.insert(.configuration) }
+        if let mappings {
+            features.insert(.backendSendsDescriptors)
+            if mappings.dialect == .shmem { features.insert(.sharedMemory) }
+        }
         return features
     }
 
     package var queueCount: Int { ports.count }
     package var memorySlotCount: Int { GuestMemory.maximumRegions }
+    /// Region 0 is the DAX window. QEMU 11.1 aborts unless the sum is a power of two, as the window's size is.
+    package var sharedMemorySizes: [UInt64] { mappings.map { [UInt64($0.byteCount)] } ?? [] }
 
     // MARK: Session
 
     package func setOwner() {}
 
-    package func resetOwner() { disableAllRings() }
+    package func resetOwner() {
+        mappings?.close()
+        disableAllRings()
+    }
 
     package func setFeatures(_ features: VirtioFeatures) throws(VhostUserError) {
         self.features = features
     }
 
-    package func setProtocolFeatures(_ features: ProtocolFeatures) {}
+    package func setProtocolFeatures(_ features: ProtocolFeatures) { mappings?.negotiate(features) }
 
-    package func setBackendChannel(_ socket: consuming OwnedDescriptor) { backendChannel = consume socket }
+    package func setBackendChannel(_ socket: consuming OwnedDescriptor) throws(VhostUserError) {
+        guard let mappings else {
+            backendChannel = consume socket
+            return
+        }
+        do throws(Errno) { try mappings.attach(socket) } catch { throw .refused(error) }
+    }
 
     package func refused(request: UInt32, _ error: VhostUserError) {
         Log.warning("vhost-user request \(request) refused: \(error)")
@@ -148,7 +169,9 @@ package final class Device: BackendDelegate {
         _ region: RegionDescription, file: consuming OwnedDescriptor
     ) throws(VhostUserError) {
         do throws(Errno) {
-            memory.replace(try memory.latest.adding(try map(region, file)))
+            let region = try map(region, file)
+            memory.replace(try memory.latest.adding(region))
+            if region.mayShrink { mappings?.noteAnnouncement() }
         } catch {
             throw .refused(error)
         }
@@ -170,9 +193,12 @@ package final class Device: BackendDelegate {
     private func map(_ region: RegionDescription, _ file: consuming OwnedDescriptor) throws(Errno)
         -> MemoryRegion
     {
-        try MemoryRegion(
+        // A piece of a DAX window: ours, or of another device of the same VM, whose daemon shows files of a FUSE mount.
+        let isOurs = mappings?.shows(file.rawValue) ?? false
+        let mayShrink = isOurs ? true : try isOnFUSE(file.rawValue)
+        return try MemoryRegion(
             adopting: file, guestAddress: GuestAddress(region.guestAddress), byteCount: region.size,
-            userAddress: region.userAddress, mmapOffset: region.fileOffset)
+            userAddress: region.userAddress, mmapOffset: region.fileOffset, mayShrink: mayShrink)
     }
 
     /// Workers that sleep would keep the old table mapped until their next request.
@@ -221,18 +247,23 @@ package final class Device: BackendDelegate {
     }
 
     package func setRingEnabled(_ ring: Int, _ enabled: Bool) throws(VhostUserError) {
-        if !enabled { stop(ring) }
+        if !enabled {
+            mappings?.close()
+            stop(ring)
+        }
         rings[ring].enabled = enabled
         try update(ring)
     }
 
     package func stopRing(_ ring: Int) -> UInt16 {
+        mappings?.close()
         stop(ring)
         rings[ring].started = false
         return rings[ring].base
     }
 
     package func resetDevice() {
+        mappings?.close()
         disableAllRings()
         forgetGuest()
     }
@@ -262,6 +293,7 @@ package final class Device: BackendDelegate {
         running[ring] = true
         guestMayHaveState = true
         worker(of: ring).start(ring, setup)
+        mappings?.open()
     }
 
     private func stop(_ ring: Int) {

@@ -119,5 +119,6 @@ extension IOVectorList {
                 _ = unsafe append(base, byteCount: entry.iov_len)
             }
         }
+        if vectors.mayShrink { noteMayShrink() }
     }
 }

@@ -139,6 +139,13 @@ package protocol FileSystem: AnyObject {
     ) throws(Errno) -> Int32
     func syncfs(_ caller: Caller, nodeID: NodeID) throws(Errno)
 
+    // ---- files in the DAX window: only after INIT has agreed on MAP_ALIGNMENT ----
+
+    /// SETUPMAPPING: makes a piece of a regular file appear.
+    func setupMapping(_ caller: Caller, nodeID: NodeID, _ arguments: SetupMappingIn) throws(Errno)
+    /// REMOVEMAPPING: takes pieces away, whatever file they show. All of them, also after an error.
+    func removeMapping(_ caller: Caller, _ pieces: RemoveMappingList) throws(Errno)
+
     // ---- directories ----
 
     func opendir(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut
@@ -176,4 +183,11 @@ package protocol FileSystem: AnyObject {
     ) throws(Errno) -> Completion
     /// INTERRUPT: the request `unique` should end with EINTR if it still waits. Unknown ones are no error.
     func interrupt(_ unique: Unique)
+}
+
+extension FileSystem {
+    package func setupMapping(_ caller: Caller, nodeID: NodeID, _ arguments: SetupMappingIn) throws(Errno) {
+        throw .ENOSYS
+    }
+    package func removeMapping(_ caller: Caller, _ pieces: RemoveMappingList) throws(Errno) { throw .ENOSYS }
 }

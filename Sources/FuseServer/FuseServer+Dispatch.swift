@@ -59,7 +59,10 @@ extension FuseServer {
         case .releasedir: return try releasedir(&request)
         case .fsyncdir: return try fsyncdir(&request)
 
-        case .bmap, .poll, .notifyReply, .setupMapping, .removeMapping:
+        case .setupMapping: return try setupMapping(&request)
+        case .removeMapping: return try removeMapping(&request)
+
+        case .bmap, .poll, .notifyReply:
             throw request.refuse(.unknownOpcode)
         }
     }

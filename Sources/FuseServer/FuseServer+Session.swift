@@ -21,7 +21,7 @@ extension FuseServer {
     }
 
     /// Granted when the file system wants them. All others need what this server has not: a channel to the guest
-    /// (notifications, splice, io_uring, passthrough), DAX, or a time limit.
+    /// (notifications, splice, io_uring, passthrough), or a time limit.
     static var fileSystemFlags: UInt64 {
         InitFlags.posixLocks | InitFlags.atomicTruncate | InitFlags.exportSupport | InitFlags.dontMask
             | InitFlags.flockLocks
@@ -31,6 +31,7 @@ extension FuseServer {
             | InitFlags.explicitInvalidateData | InitFlags.submounts | InitFlags.handleKillPrivV2
             | InitFlags.setxattrExtended | InitFlags.securityContext | InitFlags.createSupplementaryGroup
             | InitFlags.directIOAllowMmap | InitFlags.noExportSupport | InitFlags.allowIdmap
+            | InitFlags.mapAlignment | InitFlags.hasInodeDAX
     }
 
     func initialize(_ request: inout Request) throws(Errno) -> Answer {
@@ -69,6 +70,7 @@ extension FuseServer {
         reply.congestionThreshold = Self.maximumBackground / 4 * 3
         reply.maxWrite = Self.maximumWrite
         reply.timeGranularity = 1
+        reply.mapAlignment = agreed & InitFlags.mapAlignment == 0 ? 0 : choice.mapAlignment
         reply.maxPages = agreed & InitFlags.maxPages == 0 ? 0 : Self.maximumPages
         return request.answer(reply)
     }

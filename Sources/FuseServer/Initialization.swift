@@ -20,6 +20,11 @@ package struct InitOffer: Sendable {
 package struct InitChoice: Sendable {
     /// A subset of the offer; bits outside it are dropped.
     package var flags: UInt64
+    /// With MAP_ALIGNMENT: log2 of the unit in bytes that SETUPMAPPING's offsets are multiples of; Linux takes at most 21.
+    package var mapAlignment: UInt16
 
-    package init(flags: UInt64) { self.flags = flags }
+    package init(flags: UInt64, mapAlignment: UInt16 = 0) {
+        self.flags = flags
+        self.mapAlignment = mapAlignment
+    }
 }

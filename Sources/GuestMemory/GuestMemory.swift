@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
 import Errors
+import HostOS
 
 /// Why a guest address range cannot be used.
 package enum MemoryFault: Error {
@@ -8,6 +9,8 @@ package enum MemoryFault: Error {
     case outsideMemory
     /// The list of host pieces is full.
     case tooManyVectors
+    /// The file behind some byte has been cut short.
+    case gone
 }
 
 /// The guest's memory at one moment: an immutable, sorted table of regions that never overlap.
@@ -29,6 +32,7 @@ package enum MemoryFault: Error {
         let start: UInt64
         let end: UInt64
         let host: UnsafeMutableRawPointer
+        let mayShrink: Bool
     }
     private let extents: UnsafeMutablePointer<Extent>
 
@@ -47,7 +51,9 @@ package enum MemoryFault: Error {
         for (index, region) in sorted.enumerated() {
             let start = region.guestAddress.rawValue
             unsafe (extents + index).initialize(
-                to: Extent(start: start, end: start + UInt64(region.byteCount), host: region.hostBase))
+                to: Extent(
+                    start: start, end: start + UInt64(region.byteCount), host: region.hostBase,
+                    mayShrink: region.mayShrink))
         }
     }
 
@@ -85,8 +91,10 @@ package enum MemoryFault: Error {
     package func append(
         _ address: GuestAddress, byteCount: Int, to list: IOVectorList
     ) throws(MemoryFault) {
-        try unsafe forEachPiece(of: address, byteCount: byteCount) { piece, _, length throws(MemoryFault) in
+        try unsafe forEachPiece(of: address, byteCount: byteCount) {
+            piece, _, length, mayShrink throws(MemoryFault) in
             guard unsafe list.append(piece, byteCount: length) else { throw .tooManyVectors }
+            if mayShrink { list.noteMayShrink() }
         }
     }
 
@@ -95,23 +103,29 @@ package enum MemoryFault: Error {
         throws(MemoryFault)
     {
         guard let target = buffer.baseAddress else { return }
-        try unsafe forEachPiece(of: address, byteCount: buffer.count) { piece, done, length in
-            unsafe vfs_copy(target + done, piece, length)
+        try unsafe forEachPiece(of: address, byteCount: buffer.count) {
+            piece, done, length, mayShrink throws(MemoryFault) in
+            if !mayShrink { return unsafe vfs_copy(target + done, piece, length) }
+            let part = unsafe UnsafeMutableRawBufferPointer(start: target + done, count: length)
+            do throws(Errno) { try unsafe readOwnMemory(piece, into: part) } catch { throw .gone }
         }
     }
 
     /// Copies `bytes` to `address`. After an error some of them may have been written.
     package func copy(_ bytes: UnsafeRawBufferPointer, to address: GuestAddress) throws(MemoryFault) {
         guard let source = bytes.baseAddress else { return }
-        try unsafe forEachPiece(of: address, byteCount: bytes.count) { piece, done, length in
-            unsafe vfs_copy(piece, source + done, length)
+        try unsafe forEachPiece(of: address, byteCount: bytes.count) {
+            piece, done, length, mayShrink throws(MemoryFault) in
+            if !mayShrink { return unsafe vfs_copy(piece, source + done, length) }
+            let part = unsafe UnsafeRawBufferPointer(start: source + done, count: length)
+            do throws(Errno) { try unsafe writeOwnMemory(piece, part) } catch { throw .gone }
         }
     }
 
     /// The `byteCount` bytes at a guest address, which must lie in one region and be aligned to `alignment`.
     ///
     /// The area is valid as long as this snapshot lives.
-    /// - Throws: EFAULT when they do not lie in one region, EINVAL when they are empty or misaligned.
+    /// - Throws: EFAULT when they do not lie in one region whose bytes stay, EINVAL when they are empty or misaligned.
     package func area(at address: GuestAddress, byteCount: Int, alignment: Int) throws(Errno) -> SharedArea {
         guard let index = extentIndex(of: address.rawValue) else { throw .EFAULT }
         return try regions[index].area(
@@ -149,17 +163,18 @@ package enum MemoryFault: Error {
     private func host(_ address: GuestAddress, byteCount: UInt64) -> UnsafeMutableRawPointer? {
         guard let index = extentIndex(of: address.rawValue) else { return nil }
         let extent = unsafe extents[index]
-        guard extent.end - address.rawValue >= byteCount else { return nil }
+        guard extent.end - address.rawValue >= byteCount, !extent.mayShrink else { return nil }
         // Fits: less than the region's length, which is an Int.
         return unsafe extent.host + Int(address.rawValue - extent.start)
     }
 
     // MARK: Lookup
 
-    /// Calls `body` with each contiguous piece of the range: its memory, the bytes seen before it, its length.
+    /// Calls `body` with each contiguous piece of the range: its memory, the bytes seen before it, its length, and whether the
+    /// memory may go.
     private func forEachPiece(
         of address: GuestAddress, byteCount: Int,
-        _ body: (UnsafeMutableRawPointer, Int, Int) throws(MemoryFault) -> Void
+        _ body: (UnsafeMutableRawPointer, Int, Int, Bool) throws(MemoryFault) -> Void
     ) throws(MemoryFault) {
         guard byteCount > 0 else {
             if byteCount == 0 { return }
@@ -173,7 +188,7 @@ package enum MemoryFault: Error {
             // Fits: at most the region's length, which is an Int; position lies inside [start, end).
             let (offset, available) = (Int(position - extent.start), Int(extent.end - position))
             let length = min(byteCount - done, available)
-            try unsafe body(extent.host + offset, done, length)
+            try unsafe body(extent.host + offset, done, length, extent.mayShrink)
             done += length
             if done == byteCount { return }
             index += 1
@@ -199,6 +214,7 @@ extension MemoryRegion {
     fileprivate func area(at offset: UInt64, byteCount count: Int, alignment: Int) throws(Errno) -> SharedArea
     {
         guard count > 0 else { throw .EINVAL }
+        guard !mayShrink else { throw .EFAULT }
         guard let start = Int(exactly: offset), start <= byteCount, count <= byteCount - start else {
             throw .EFAULT
         }

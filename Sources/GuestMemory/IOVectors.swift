@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import Errors
 import Glibc
+import HostOS
 
 /// A list of host memory pieces in the shape that preadv, pwritev and friends take: guest pages, without a copy.
 ///
@@ -16,11 +18,14 @@ import Glibc
     package let count: Int
     /// Sum of the entries' lengths in bytes.
     package let byteCount: Int
+    /// Some of the memory may go: only system calls may touch it.
+    package let mayShrink: Bool
 
-    package init(base: UnsafeMutablePointer<iovec>?, count: Int, byteCount: Int) {
+    package init(base: UnsafeMutablePointer<iovec>?, count: Int, byteCount: Int, mayShrink: Bool = false) {
         unsafe self.base = base
         self.count = count
         self.byteCount = byteCount
+        self.mayShrink = mayShrink
     }
 
     package static var empty: IOVectors { unsafe IOVectors(base: nil, count: 0, byteCount: 0) }
@@ -38,6 +43,8 @@ import Glibc
     package let capacity: Int
     private var used = 0
     private var sum = 0
+    /// Some of the memory may go (`MemoryRegion.mayShrink`): it is copied by system calls.
+    private var mayShrink = false
     /// Entries in use.
     package var count: Int { used }
     /// Sum of the entries' lengths in bytes.
@@ -58,7 +65,11 @@ import Glibc
     package func removeAll() {
         used = 0
         sum = 0
+        mayShrink = false
     }
+
+    /// Says that what was added may go.
+    package func noteMayShrink() { mayShrink = true }
 
     /// Adds `length` bytes at `base`; a piece that continues the last one extends it, and an empty one is skipped.
     ///
@@ -100,24 +111,39 @@ import Glibc
             index += 1
             skip = 0
         }
-        return unsafe IOVectors(base: windowEntries, count: taken, byteCount: bytes)
+        return unsafe IOVectors(
+            base: windowEntries, count: taken, byteCount: bytes, mayShrink: mayShrink)
     }
 
     /// Copies the bytes from `offset` into `buffer` until one of them ends.
-    /// - Returns: how many bytes were copied; 0 when `offset` lies outside.
+    /// - Returns: how many bytes were copied; 0 when `offset` lies outside, or when some of the memory has gone.
     package func copyOut(from offset: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        unsafe forEachPiece(from: offset, atMost: buffer.count) { piece, done, length in
+        if mayShrink { return unsafe copyOutCarefully(from: offset, into: buffer) }
+        return unsafe forEachPiece(from: offset, atMost: buffer.count) { piece, done, length in
             guard let target = buffer.baseAddress else { return }
             unsafe vfs_copy(target + done, piece, length)
         }
     }
 
-    /// Copies `bytes` over the memory from `offset` until one of them ends.
+    private func copyOutCarefully(from offset: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        var isWhole = true
+        let count = unsafe forEachPiece(from: offset, atMost: buffer.count) { piece, done, length in
+            guard let target = buffer.baseAddress else { return }
+            let part = unsafe UnsafeMutableRawBufferPointer(start: target + done, count: length)
+            do throws(Errno) { try unsafe readOwnMemory(piece, into: part) } catch { isWhole = false }
+        }
+        return isWhole ? count : 0
+    }
+
+    /// Copies `bytes` over the memory from `offset` until one of them ends; what has gone is left out.
     /// - Returns: how many bytes were copied; 0 when `offset` lies outside.
     package func copyIn(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
-        unsafe forEachPiece(from: offset, atMost: bytes.count) { piece, done, length in
+        let isCareful = mayShrink
+        return unsafe forEachPiece(from: offset, atMost: bytes.count) { piece, done, length in
             guard let source = bytes.baseAddress else { return }
-            unsafe vfs_copy(piece, source + done, length)
+            if !isCareful { return unsafe vfs_copy(piece, source + done, length) }
+            // What has gone takes the guest's reply with it.
+            try? unsafe writeOwnMemory(piece, UnsafeRawBufferPointer(start: source + done, count: length))
         }
     }
 

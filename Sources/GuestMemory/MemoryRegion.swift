@@ -7,7 +7,8 @@ import HostOS
 /// One piece of guest memory, mapped: an entry of the vhost-user memory table.
 ///
 /// Unmapped when the last snapshot, chain or area owner lets go of it. If the VMM shrinks the file later, an access
-/// ends the process with SIGBUS; the VMM is trusted not to.
+/// ends the process with SIGBUS; the VMM is trusted not to. A region that shows a file of somebody else's, as the pieces of a DAX
+/// window do, `mayShrink`: it is only touched by system calls, which say EFAULT.
 @safe package final class MemoryRegion: Sendable {
     /// Where the guest sees the region.
     package let guestAddress: GuestAddress
@@ -17,6 +18,9 @@ import HostOS
     package let userAddress: UInt64
     /// Where the region begins in its file, in bytes.
     package let mmapOffset: UInt64
+
+    /// Bytes may go at any time.
+    package let mayShrink: Bool
 
     private let mapping: Mapping
     /// Bytes of the mapping before the region.
@@ -28,7 +32,7 @@ import HostOS
     ///   its end; what fstat, fstatfs, mmap (EACCES: not opened for writing; ENOMEM) or madvise fail with.
     package init(
         adopting file: consuming OwnedDescriptor, guestAddress: GuestAddress, byteCount: UInt64,
-        userAddress: UInt64, mmapOffset: UInt64
+        userAddress: UInt64, mmapOffset: UInt64, mayShrink: Bool = false
     ) throws(Errno) {
         let number = file.rawValue
         guard
@@ -59,6 +63,7 @@ import HostOS
         self.byteCount = length
         self.userAddress = userAddress
         self.mmapOffset = mmapOffset
+        self.mayShrink = mayShrink
     }
 
     /// Our address of the region's first byte.

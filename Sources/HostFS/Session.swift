@@ -2,11 +2,13 @@
 import Errors
 import FuseServer
 import FuseWire
+import HostOS
 
 extension HostFS {
     /// INIT. `always` in an option means that a guest without the feature is refused with EPROTO.
     package func initialize(_ offer: InitOffer) throws(Errno) -> InitChoice {
         enterDaemon()
+        share.window?.removeAll()
         share.disconnect()
         let flags = offer.flags & options.wantedFlags
         let acl = flags & ShareOptions.aclFlags
@@ -16,13 +18,31 @@ extension HostFS {
         var agreed = acl == ShareOptions.aclFlags ? flags : flags & ~ShareOptions.aclFlags
         // Without OPEN there is nothing that could say O_TRUNC: the guest sends SETATTR.
         if agreed & InitFlags.noOpenSupport != 0 { agreed &= ~InitFlags.atomicTruncate }
+        agreed |= try daxFlags(offer)
         share.negotiated = agreed
-        return InitChoice(flags: agreed)
+        return InitChoice(flags: agreed, mapAlignment: DAXWindow.alignment)
+    }
+
+    /// A guest with a window offers MAP_ALIGNMENT, unless it is mounted with dax=never. One that was mounted with dax=always accesses
+    /// every file through the window, whatever it is told.
+    private func daxFlags(_ offer: InitOffer) throws(Errno) -> UInt64 {
+        let wanted = offer.flags & (InitFlags.mapAlignment | InitFlags.hasInodeDAX)
+        guard let window = share.window, window.window.isUsable else { return 0 }
+        if wanted == InitFlags.mapAlignment,
+            !window.mapsAnySize || isReadOnly && options.dax?.mapsReadOnly != true
+        {
+            Log.warning(
+                "it mounts with dax=always, but not all files here can be mapped: mount with dax=inode"
+            )
+            throw .EPROTO
+        }
+        return wanted & InitFlags.mapAlignment == 0 ? 0 : wanted
     }
 
     /// DESTROY.
     package func destroy() {
         enterDaemon()
+        share.window?.removeAll()
         share.disconnect()
     }
 }

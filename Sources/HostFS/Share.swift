@@ -30,6 +30,8 @@ package final class Share: FileSystemShare {
     /// POSIX locks of the guest's processes, and who waits for a lock.
     let lockOwners: LockOwners
     let lockWaiters: LockWaiters
+    /// Files that the guest accesses as memory; nil: the device has no window.
+    package let window: DAXWindow?
     /// Owns the descriptor below.
     let process: OwnProcess
     /// O_PATH of /proc/self/fd, through which what is open is opened again.
@@ -50,9 +52,14 @@ package final class Share: FileSystemShare {
     }
 
     /// The same from descriptors that are open already, O_PATH all of them.
+    ///
+    /// - Parameters:
+    ///   - window: the device's, with `options.dax`.
+    ///   - mappable: for a VMM that maps nothing behind the end of a file; nil: where the host cannot.
     package init(
         _ options: ShareOptions, arena: StateArena, root: consuming OwnedDescriptor,
-        process: consuming OwnProcess
+        process: consuming OwnProcess, window: (any FileWindow)? = nil,
+        mappable: (any MappableSource)? = nil
     ) throws {
         let start = ShareStart(options)
         let readable = try start.openReadable(root, process)
@@ -64,6 +71,10 @@ package final class Share: FileSystemShare {
 
         self.options = options
         self.arena = arena
+        self.window =
+            if let window { try DAXWindow(window, source: mappable, options.dax ?? DAXOptions()) } else {
+                nil
+            }
         inodes = try InodeTable(arena.inodes, limit: options.limits.inodes)
         handles = HandleTable(arena.handles, limit: options.limits.openFiles)
         mounts = unsafe MountTable(arena.mounts)
@@ -120,6 +131,7 @@ package final class Share: FileSystemShare {
         while openNodes.removeAny() != nil {}  // the handles end with the others
         for slot in handles.slots.usedSlots where handles.retire(slot) { retire(.handle(slot)) }
         for slot in inodes.slots.usedSlots where inodes.drop(slot) { retire(.inode(slot)) }
+        window?.forgetAll()
         negotiated = 0
     }
 

@@ -107,6 +107,8 @@ package struct ShareOptions: Sendable {
     package static func hotDescriptors(beside queues: Int) -> Int { max(24, 60 - 5 * queues) }
 
     package var limits = Limits()
+    /// nil: the device has no DAX window.
+    package var dax: DAXOptions?
 
     package init(sharedDirectory: [UInt8]) { self.sharedDirectory = sharedDirectory }
 }

@@ -48,6 +48,12 @@ package func copyRange(
     return try systemCall { unsafe copy_file_range(source, &input, target, &output, length, 0) }
 }
 
+/// Whether a file lies in a FUSE file system, whose files change as its server likes.
+package func isOnFUSE(_ descriptor: Int32) throws(Errno) -> Bool {
+    let magic = 0x6573_5546  // FUSE_SUPER_MAGIC of <linux/magic.h>
+    return Int(try fileSystemStatus(of: descriptor).f_type) == magic
+}
+
 /// Size and free space of the file system that `descriptor` (O_PATH will do) lies on.
 package func fileSystemStatus(of descriptor: Int32) throws(Errno) -> statfs {
     var status = statfs()

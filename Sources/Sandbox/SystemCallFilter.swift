@@ -31,9 +31,13 @@ package enum FilterAction: String, Sendable, CaseIterable {
 package struct SystemCallFilters: Sendable {
     private let programs: [ThreadRole: [UInt8]]
 
-    /// - Parameter usesSystemLog: with `--syslog`, whose socket must be there.
+    /// - Parameters:
+    ///   - usesSystemLog: with `--syslog`, whose socket must be there.
+    ///   - usesWindow: with `--dax-window`.
     /// - Throws: when the host lets this process have no filters.
-    package init(_ action: FilterAction, usesSystemLog: Bool) throws(StartupError) {
+    package init(
+        _ action: FilterAction, usesSystemLog: Bool, usesWindow: Bool = false
+    ) throws(StartupError) {
         do throws(Errno) {
             if action == .none {
                 programs = [:]
@@ -42,7 +46,8 @@ package struct SystemCallFilters: Sendable {
             _ = try systemCall { vfs_filter_probe() }
             var programs: [ThreadRole: [UInt8]] = [:]
             for role in ThreadRole.allCases {
-                let rules = role.rules(process: getpid(), usesSystemLog: usesSystemLog)
+                let rules = role.rules(
+                    process: getpid(), usesSystemLog: usesSystemLog, usesWindow: usesWindow)
                 programs[role] = try compile(rules, otherwise: action)
             }
             if action == .trap { try reportTraps() }

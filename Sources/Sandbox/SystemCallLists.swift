@@ -10,14 +10,18 @@ extension ThreadRole {
     /// - Parameters:
     ///   - process: the number of this process: nobody else gets signals of ours.
     ///   - usesSystemLog: for `--syslog`, whose socket is there already.
-    func rules(process: pid_t, usesSystemLog: Bool) -> [SystemCallRule] {
+    ///   - usesWindow: for `--dax-window`.
+    func rules(process: pid_t, usesSystemLog: Bool, usesWindow: Bool = false) -> [SystemCallRule] {
         let common = SystemCallRule.ofEveryThread(process: process)
         let log = usesSystemLog ? SystemCallRule.ofSystemLog : []
         switch self {
-        case .control: return common + log + SystemCallRule.ofControl
+        case .control:
+            return common + log + SystemCallRule.ofControl
+                + (usesWindow ? SystemCallRule.ofWindowControl : [])
         case .request:
             return common + log + SystemCallRule.ofNewThreads + SystemCallRule.ofNames
                 + SystemCallRule.ofAttributes + SystemCallRule.ofOpenFiles + SystemCallRule.ofCredentials
+                + (usesWindow ? SystemCallRule.ofWindow(process: process) : [])
         case .signals: return common + log
         }
     }
@@ -142,6 +146,20 @@ extension SystemCallRule {
         .init("timer_create", .int(0, is: CLOCK_MONOTONIC), for: "SETLKW that is interrupted"),
         .init("timer_settime", for: "the same"),
         .init("timer_delete", for: "the same"),
+    ]
+
+    /// The one process whose memory is read by way of the kernel is this one.
+    fileprivate static func ofWindow(process: pid_t) -> [SystemCallRule] {
+        [
+            .init("sendmsg", for: "asking the VMM to map a file"),
+            .init("recvmsg", for: "its answer"),
+            .init("process_vm_readv", .int(0, is: process), for: "requests in files that may shrink"),
+            .init("process_vm_writev", .int(0, is: process), for: "replies into them"),
+        ]
+    }
+
+    fileprivate static let ofWindowControl: [SystemCallRule] = [
+        .init("statx", for: "whether a memory region is a file in the window")
     ]
 
     /// Of the calling thread alone, and within what its capabilities allow.

@@ -15,6 +15,8 @@ package protocol BackendDelegate: AnyObject {
     var queueCount: Int { get }
     /// How many memory regions ADD_MEM_REG may make.
     var memorySlotCount: Int { get }
+    /// Bytes of each shared memory region, by id; for SHMEM.
+    var sharedMemorySizes: [UInt64] { get }
 
     func setOwner() throws(VhostUserError)
     /// RESET_OWNER, deprecated: at most the rings may be disabled.
@@ -55,4 +57,9 @@ package protocol BackendDelegate: AnyObject {
 
     /// A request was refused or ignored: for the log. Comes once per request number and connection.
     func refused(request: UInt32, _ error: VhostUserError)
+}
+
+extension BackendDelegate {
+    /// None.
+    package var sharedMemorySizes: [UInt64] { [] }
 }

@@ -9,7 +9,7 @@ package final class BackendSession {
     /// All protocol features that a delegate may offer.
     package static let implementedFeatures: ProtocolFeatures = [
         .multiqueue, .replyAck, .backendChannel, .configuration, .backendSendsDescriptors, .resetDevice,
-        .configureMemorySlots,
+        .configureMemorySlots, .sharedMemory,
     ]
     private static let maximumRingSize: UInt32 = 32768
 
@@ -93,6 +93,8 @@ package final class BackendSession {
         case .getProtocolFeatures: return .body(delegate.offeredProtocolFeatures.rawValue.encodedPayload)
         case .getQueueCount: return .body(UInt64(delegate.queueCount).encodedPayload)
         case .getMaximumMemorySlots: return .body(UInt64(delegate.memorySlotCount).encodedPayload)
+        case .getSharedMemorySizes:
+            return .body(SharedMemorySizes(sizes: delegate.sharedMemorySizes).encoded)
         case .getVringBase:
             var state = try VringState(decoding: message.payload)
             state.number = UInt32(try delegate.stopRing(try ring(state.ring)))

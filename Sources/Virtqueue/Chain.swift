@@ -110,7 +110,7 @@ package final class Chain {
             }
         } catch {
             switch error {
-            case .outsideMemory: throw .addressOutsideMemory
+            case .outsideMemory, .gone: throw .addressOutsideMemory
             case .tooManyVectors: throw .tooManyVectors
             }
         }

@@ -17,6 +17,7 @@ struct Arguments: ParsableCommand {
     @OptionGroup(title: "What the guest may do") var features: FeatureArguments
     @OptionGroup(title: "Whose files they are, and what their attributes are called") var maps: MapArguments
     @OptionGroup(title: "How much the guest may use") var limits: LimitArguments
+    @OptionGroup(title: "Files as memory (DAX)") var window: WindowArguments
     @OptionGroup(title: "How the daemon runs") var process: ProcessArguments
     @OptionGroup(visibility: .hidden) var unbuilt: UnbuiltArguments
 }

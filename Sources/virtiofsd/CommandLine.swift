@@ -86,6 +86,7 @@ extension DaemonOptions {
         requestLimits = RequestLimits()
         warnings = []
         try setLimits(arguments.limits)
+        try setWindow(arguments.window)
         if sandbox == .none {
             warnings.append("--sandbox none: whoever takes the daemon over can reach all that its user can")
         }

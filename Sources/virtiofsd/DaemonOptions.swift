@@ -35,6 +35,8 @@ package struct DaemonOptions: Sendable {
     var waitingThreads: Int
     /// `--limit-in-flight`, `--limit-bytes-per-second`, `--limit-requests-per-second`.
     var requestLimits: RequestLimits
+    /// nil: no DAX window.
+    var window: WindowSettings?
     /// `--poll-us`.
     var polling: PollingOptions
     var once: Bool

@@ -37,13 +37,15 @@ final class Server {
         _ = try giveUpCapabilities(but: mayKeep, options, tell: true)
         let tasks = process.tasks
         let rule = try doing("open", "the share again") { () throws(Errno) in try root.duplicate() }
-        let share = try openShare(options.share, arena, root, process)
+        let mappings = try options.window.map(makeMappings)
+        let share = try openShare(options.share, arena, root, process, mappings)
         if !share.usesFileHandles, mayKeep != .ofShare {
             try giveUpCapabilities(but: .ofShare, options, tell: false)
         }
         // A file handle leads to an object without its way from the share, and then Landlock refuses it.
         try confine(share.usesFileHandles ? nil : rule.rawValue, tasks, sockets)
-        let filters = try SystemCallFilters(options.seccomp, usesSystemLog: options.syslog)
+        let filters = try SystemCallFilters(
+            options.seccomp, usesSystemLog: options.syslog, usesWindow: mappings != nil)
         self.filters = filters
         // Each thread inherits what this one has left.
         var configuration = DeviceConfiguration(
@@ -53,7 +55,8 @@ final class Server {
         configuration.limits = options.requestLimits
         device = try doing("start", "the queues' threads") { () throws(Errno) in
             try Device(
-                configuration: configuration, share: share, arena: arena, polling: options.polling)
+                configuration: configuration, share: share, arena: arena, polling: options.polling,
+                mappings: mappings)
         }
     }
 
@@ -98,12 +101,18 @@ private func confine(_ share: Int32?, _ tasks: Int32, _ sockets: Int32) throws(S
     Log.debug("Landlock (version \(wall.version)) guards \(files)what is no file")
 }
 
+private func makeMappings(_ settings: WindowSettings) throws(StartupError) -> MappingChannel {
+    try doing("make", "the DAX window") { () throws(Errno) in
+        try MappingChannel(byteCount: settings.byteCount, dialect: settings.dialect)
+    }
+}
+
 private func openShare(
     _ options: ShareOptions, _ arena: StateArena, _ root: consuming OwnedDescriptor,
-    _ process: consuming OwnProcess
+    _ process: consuming OwnProcess, _ window: MappingChannel?
 ) throws(StartupError) -> Share {
     do {
-        return try Share(options, arena: arena, root: root, process: process)
+        return try Share(options, arena: arena, root: root, process: process, window: window)
     } catch let error as StartupError {
         throw error
     } catch let error as Errno {

@@ -252,6 +252,15 @@ final class RecordingFS: FileSystem {
         try append(to: &reply)
         return 9
     }
+    func setupMapping(_ c: Caller, nodeID: NodeID, _ a: SetupMappingIn) throws(Errno) {
+        try note(
+            c,
+            "setupMapping \(s(nodeID)) \(a.handle) \(a.fileOffset) \(a.length) \(a.flags) \(a.windowOffset)")
+    }
+    func removeMapping(_ c: Caller, _ pieces: RemoveMappingList) throws(Errno) {
+        let list = (0..<pieces.count).map { "\(pieces[$0].windowOffset)+\(pieces[$0].length)" }
+        try note(c, "removeMapping " + list.joined(separator: ","))
+    }
     func syncfs(_ c: Caller, nodeID: NodeID) throws(Errno) { try note(c, "syncfs \(s(nodeID))") }
 
     // ---- directories ----

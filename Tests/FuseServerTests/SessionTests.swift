@@ -22,9 +22,8 @@ import Testing
             & ~(1 << 7 | 1 << 8 | 1 << 9)  // SPLICE_*
             & ~(1 << 17 | 1 << 24)  // NO_OPEN_SUPPORT, NO_OPENDIR_SUPPORT
             & ~(1 << 21)  // ABORT_ERROR
-            & ~(1 << 26)  // MAP_ALIGNMENT
-        // SECURITY_CTX CREATE_SUPP_GROUP DIRECT_IO_ALLOW_MMAP NO_EXPORT_SUPPORT ALLOW_IDMAP
-        let flags2: UInt32 = 1 << 0 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 8
+        // SECURITY_CTX HAS_INODE_DAX CREATE_SUPP_GROUP DIRECT_IO_ALLOW_MMAP NO_EXPORT_SUPPORT ALLOW_IDMAP
+        let flags2: UInt32 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 8
         #expect(
             reply.body == u32(7)  // major
                 + u32(45)  // minor

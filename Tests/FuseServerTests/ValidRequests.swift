@@ -154,6 +154,14 @@ struct ValidRequest: Sendable, CustomTestStringConvertible {
             fixedReply: true),
         ValidRequest("REMOVEXATTR", 24, name("user.a"), call: "removexattr #5 user.a", reply: []),
         ValidRequest("ACCESS", 34, u32(6) + u32(0), call: "access #5 6", reply: []),
+        ValidRequest(
+            "SETUPMAPPING", 48, u64(.max) + u64(1 << 21) + u64(2 << 21) + u64(3) + u64(4 << 21),
+            call: "setupMapping #5 18446744073709551615 2097152 4194304 3 8388608", reply: []),
+        // The entries begin at byte 4.
+        ValidRequest(
+            "REMOVEMAPPING", 49, u32(2) + u64(1 << 21) + u64(2 << 21) + u64(0) + u64(7),
+            call: "removeMapping 2097152+4194304,0+7", reply: []),
+        ValidRequest("REMOVEMAPPING of nothing", 49, u32(0), call: "removeMapping ", reply: []),
         ValidRequest("SYNCFS", 50, u64(0), call: "syncfs #5", reply: []),
         ValidRequest(
             "STATX", 52, u32(1) + u32(0) + u64(7) + u32(2) + u32(0xfff), call: "statx #5 7 2 4095",

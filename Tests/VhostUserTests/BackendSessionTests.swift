@@ -40,7 +40,7 @@ final class SessionBench {
         let bench = try SessionBench()
         let replyTo = { (request: UInt32, body: [UInt8]) in header(request, 5, body.count) + body }
         #expect(try bench.exchange(1, flags: flags) == replyTo(1, le64(0x1_5000_0000)))
-        #expect(try bench.exchange(15, flags: flags) == replyTo(15, le64(0xa629)))
+        #expect(try bench.exchange(15, flags: flags) == replyTo(15, le64(0x40a629)))
         #expect(try bench.exchange(17, flags: flags) == replyTo(17, le64(2)))
         #expect(try bench.exchange(36, flags: flags) == replyTo(36, le64(509)))
         #expect(
@@ -201,7 +201,7 @@ final class SessionBench {
     }
 
     /// A question that we do not offer: silence would leave the peer waiting for ever.
-    @Test(arguments: [31, 40, 41, 42, 43, 44] as [UInt32]) func unofferedQuestions(request: UInt32) throws {
+    @Test(arguments: [31, 40, 41, 42, 43] as [UInt32]) func unofferedQuestions(request: UInt32) throws {
         let bench = try SessionBench()
         #expect(try bench.exchange(request, flags: 9) == header(request, 5, 8) + le64(1))
         #expect(throws: VhostUserError.notOffered(request: request)) { try bench.exchange(request) }

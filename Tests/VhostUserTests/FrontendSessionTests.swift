@@ -68,7 +68,7 @@ final class FrontendBench {
         try drive(bench, wanted: BackendSession.implementedFeatures)
         #expect(bench.frontend.protocolFeatures == BackendSession.implementedFeatures)
         #expect(
-            bench.finish() == ["protocol a629", "owner", "features 140000000", "add 0,1000,7000,0 fd"]
+            bench.finish() == ["protocol 40a629", "owner", "features 140000000", "add 0,1000,7000,0 fd"]
                 + ringCalls)
     }
 

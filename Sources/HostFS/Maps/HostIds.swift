@@ -30,11 +30,13 @@ extension HostFS {
         var attributes = Attributes(status)
         attributes.uid = users.guestID(attributes.uid)
         attributes.gid = groups.guestID(attributes.gid)
+        if share.window != nil, noteAttributes(status) { attributes.flags |= AttributeFlags.dax }
         return attributes
     }
 
     /// The same for STATX.
     func extendedAttributes(_ status: FileStatus) -> StatxAttributes {
+        if share.window != nil { _ = noteAttributes(status) }
         var attributes = StatxAttributes(status)
         attributes.uid = users.guestID(attributes.uid)
         attributes.gid = groups.guestID(attributes.gid)

@@ -38,6 +38,7 @@ extension HostFS {
         try waiting(.allocate) { () throws(Errno) in
             try allocateSpace(file.descriptor, mode: mode, offset: offset, length: length)
         }
+        noteGrowth(file.descriptor)
     }
 
     /// One call: a result shorter than `length` makes the guest ask again. EXDEV and EOPNOTSUPP make it read and write.
@@ -59,6 +60,7 @@ extension HostFS {
         let count = try waiting(.copy) { () throws(Errno) in
             try copyRange(from: source.descriptor, at: from, to: target.descriptor, at: to, length: length)
         }
+        noteGrowth(target.descriptor)
         return UInt64(clamping: min(count, length))
     }
 }

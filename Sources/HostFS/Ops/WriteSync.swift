@@ -35,6 +35,7 @@ extension HostFS {
                 break
             }
         }
+        noteGrowth(file.descriptor)
         return total
     }
 

@@ -37,6 +37,10 @@ package struct LegacyMapKind: Equatable, Sendable {
     package let operation: Operation
     package let layout: Layout
 
+    /// FS_MAP and FS_UNMAP, as the QEMU branches number them.
+    package static let mapNumber: UInt32 = 6
+    package static let unmapNumber: UInt32 = 7
+
     /// By number and payload size; nil when it is no legacy request.
     package init?(request: UInt32, payloadByteCount: Int) {
         switch payloadByteCount {

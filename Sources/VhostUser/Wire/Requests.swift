@@ -104,6 +104,7 @@ struct RequestShape {
         case .addMemoryRegion: self.init(40...40, 1...1, .configureMemorySlots)
         // QEMU before 8 attaches the region's descriptor once more.
         case .removeMemoryRegion: self.init(40...40, 0...1, .configureMemorySlots)
+        case .getSharedMemorySizes: self.init(payload: 0, .sharedMemory)
         default: return nil
         }
     }

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseServer
+import FuseWire
+import Glibc
+import HostOS
+import Synchronization
+
+/// Which files the chunks of the DAX window show: SETUPMAPPING and REMOVEMAPPING, and what happens to mapped files on the host.
+///
+/// A guest touches no page behind the size that it believes a file to have, so a chunk is mapped whole, also at the end of a file. When
+/// somebody else makes the file shorter, the pages that go are replaced by zeros first: a page behind the end of its file ends a
+/// virtual machine (SIGBUS, or KVM's EFAULT).
+package final class DAXWindow: Sendable {
+    /// What Linux maps at a time (FUSE_DAX_SHIFT 21), and log2 of it. Each of offset and length in a request is a multiple.
+    package static let chunkByteCount: UInt64 = 1 << 21
+    static let alignment: UInt16 = 21
+
+    let window: any FileWindow
+    private let source: (any MappableSource)?
+    /// Where there is nothing of a file.
+    private let zeros: OwnedDescriptor
+    let grants: DAXGrants
+
+    private struct Chunk {
+        let file: MappedFile
+        let fileOffset: UInt64
+        /// How much of it is the file's; the rest shows `zeros`.
+        var byteCount: UInt64
+    }
+    private struct State {
+        var chunks: [Chunk?]
+        var files: [FileKey: MappedFile] = [:]
+        /// Pieces of an earlier guest, which a VMM may have kept across a reset.
+        var stale: [WindowPiece] = []
+    }
+    private let state: Mutex<State>
+    /// How many files have a `limit`.
+    private let limited = Atomic<Int>(0)
+    private let lost = RecurringEvent()
+    /// QEMU 11.1 aborts beyond 512 regions of memory, and each piece is one; some are for the guest's RAM.
+    private static let maximumPieceCount = 480
+
+    /// - Parameter source: nil: only what lies wholly inside a file is mapped.
+    init(_ window: any FileWindow, source: (any MappableSource)?, _ options: DAXOptions) throws(Errno) {
+        self.window = window
+        self.source = source
+        let count = window.byteCount / Int(Self.chunkByteCount)
+        zeros = try makeSealedMemoryFile(name: "virtiofs-zeros", byteCount: Int(Self.chunkByteCount))
+        grants = DAXGrants(chunks: count, options, anySize: source != nil)
+        state = Mutex(State(chunks: Array(repeating: nil, count: count)))
+    }
+
+    /// Whether files of any size can be mapped.
+    var mapsAnySize: Bool { source != nil }
+    /// Whether `tell` has to hear of sizes.
+    var hasLimits: Bool { limited.load(ordering: .acquiring) > 0 }
+    /// Chunks that show something.
+    package var usedChunkCount: Int { state.withLock { $0.chunks.count { $0 != nil } } }
+
+    // MARK: Requests
+
+    /// SETUPMAPPING of `status`, which is a regular file.
+    ///
+    /// Linux asks again for what is there when it is to be written: everything is writable at once where it can be.
+    ///
+    /// - Parameter open: opens the file, O_RDWR or, with `writable` false, O_RDONLY.
+    /// - Throws: EINVAL for offsets that are no multiples of a chunk, or a place outside; EOPNOTSUPP for a chunk that reaches beyond
+    ///   the end of a file that only reaches so far; EIO when the VMM refuses.
+    func setUp(
+        _ status: FileStatus, _ arguments: SetupMappingIn, writable: Bool,
+        open: () throws(Errno) -> OwnedDescriptor
+    ) throws(Errno) {
+        let index = try index(ofChunkAt: arguments.windowOffset, arguments.length)
+        guard arguments.fileOffset % Self.chunkByteCount == 0,
+            arguments.fileOffset <= UInt64(Int64.max) - Self.chunkByteCount
+        else { throw .EINVAL }
+        let key = FileKey(status)
+        try state.withLock { (state) throws(Errno) in
+            if let chunk = state.chunks[index] {
+                if chunk.file.key == key, chunk.fileOffset == arguments.fileOffset { return }
+                remove(index, &state)
+            }
+            let file = try file(key, &state, open)
+            if !file.isEndless {
+                let size = try FileStatus(of: file.real.rawValue).raw.stx_size
+                guard arguments.fileOffset + Self.chunkByteCount <= size else {
+                    drop(file, &state)
+                    throw .EOPNOTSUPP
+                }
+            }
+            let chunk = Chunk(
+                file: file, fileOffset: arguments.fileOffset,
+                byteCount: file.byteCount(ofChunkAt: arguments.fileOffset))
+            do throws(Errno) {
+                try map(chunk, at: index, writable: writable)
+            } catch {
+                drop(file, &state)
+                throw error
+            }
+            file.chunkCount += 1
+            state.chunks[index] = chunk
+        }
+    }
+
+    /// One entry of REMOVEMAPPING.
+    ///
+    /// - Throws: EINVAL for a place outside, or where nothing is.
+    func remove(_ entry: RemoveMappingOne) throws(Errno) {
+        guard entry.length > 0, entry.length % Self.chunkByteCount == 0,
+            entry.length <= UInt64(window.byteCount)
+        else { throw .EINVAL }
+        let first = try index(ofChunkAt: entry.windowOffset, Self.chunkByteCount)
+        let end = first + Int(entry.length / Self.chunkByteCount)
+        try state.withLock { (state) throws(Errno) in
+            guard end <= state.chunks.count else { throw .EINVAL }
+            var wasThere = true
+            for index in first..<end {
+                if state.chunks[index] == nil { wasThere = false } else { remove(index, &state) }
+            }
+            if !wasThere { throw .EINVAL }
+        }
+    }
+
+    private func index(ofChunkAt offset: UInt64, _ length: UInt64) throws(Errno) -> Int {
+        guard offset % Self.chunkByteCount == 0, length == Self.chunkByteCount,
+            offset < UInt64(window.byteCount)
+        else { throw .EINVAL }
+        return Int(offset / Self.chunkByteCount)
+    }
+
+    /// INIT or DESTROY: takes everything away while the VMM can be asked.
+    func removeAll() {
+        state.withLock { state in
+            for index in state.chunks.indices where state.chunks[index] != nil { remove(index, &state) }
+            // A VMM that dropped them says no.
+            for piece in state.stale { try? window.unmap(piece) }
+            state.stale.removeAll()
+        }
+        grants.removeAll()
+    }
+
+    /// The guest is gone, and the VMM cannot be asked.
+    func forgetAll() {
+        state.withLock { state in
+            for index in state.chunks.indices {
+                guard let chunk = state.chunks[index] else { continue }
+                state.stale += pieces(of: chunk, at: index).map(\.piece)
+                state.chunks[index] = nil
+                chunk.file.chunkCount -= 1
+                drop(chunk.file, &state)
+            }
+        }
+        grants.removeAll()
+    }
+
+    // MARK: Sizes
+
+    /// Somebody else is about to make a file `size` bytes long.
+    package func cut(_ key: FileKey, to size: UInt64) {
+        state.withLock { state in
+            guard let file = state.files[key] else { return }
+            if file.limit == nil { limited.add(1, ordering: .releasing) }
+            file.limit = min(size, file.limit ?? .max)
+            adapt(to: file, &state)
+        }
+    }
+
+    /// The guest is about to be told that a file has `size` bytes.
+    func tell(_ key: FileKey, _ size: UInt64) {
+        state.withLock { state in
+            guard let file = state.files[key], let limit = file.limit, size > limit else { return }
+            file.limit = size
+            adapt(to: file, &state)
+        }
+    }
+
+    /// Maps anew what shows too much or too little of a file.
+    private func adapt(to file: MappedFile, _ state: inout State) {
+        for index in state.chunks.indices {
+            guard var chunk = state.chunks[index], chunk.file === file else { continue }
+            var byteCount = file.byteCount(ofChunkAt: chunk.fileOffset)
+            if byteCount == chunk.byteCount { continue }
+            if 1..<Self.chunkByteCount ~= byteCount, pieceCount(state) >= Self.maximumPieceCount {
+                byteCount = 0
+            }
+            do throws(Errno) {
+                for part in pieces(of: chunk, at: index) { try window.unmap(part.piece) }
+                chunk.byteCount = byteCount
+                try map(chunk, at: index, writable: true)
+                state.chunks[index] = chunk
+            } catch {
+                Log.once(
+                    lost, .error,
+                    "the VMM cannot replace a mapping of a file that the host makes shorter: \(describe(error))"
+                )
+                state.chunks[index] = nil
+                file.chunkCount -= 1
+            }
+        }
+        drop(file, &state)
+    }
+
+    // MARK: Chunks
+
+    private func pieceCount(_ state: State) -> Int {
+        state.chunks.reduce(0) { sum, chunk in
+            guard let chunk else { return sum }
+            return sum + (1..<Self.chunkByteCount ~= chunk.byteCount ? 2 : 1)
+        }
+    }
+
+    private struct Part {
+        let file: Int32
+        let piece: WindowPiece
+    }
+
+    private func pieces(of chunk: Chunk, at index: Int) -> [Part] {
+        let offset = UInt64(index) * Self.chunkByteCount
+        var parts: [Part] = []
+        if chunk.byteCount > 0 {
+            parts.append(
+                Part(
+                    file: chunk.file.shown,
+                    piece: WindowPiece(
+                        offset: offset, byteCount: chunk.byteCount, fileOffset: chunk.fileOffset)))
+        }
+        if chunk.byteCount < Self.chunkByteCount {
+            parts.append(
+                Part(
+                    file: zeros.rawValue,
+                    piece: WindowPiece(
+                        offset: offset + chunk.byteCount, byteCount: Self.chunkByteCount - chunk.byteCount,
+                        fileOffset: chunk.byteCount)))
+        }
+        return parts
+    }
+
+    private func map(_ chunk: Chunk, at index: Int, writable: Bool) throws(Errno) {
+        let parts = pieces(of: chunk, at: index)
+        for (number, part) in parts.enumerated() {
+            do throws(Errno) {
+                try window.map(part.file, part.piece, writable: writable)
+            } catch {
+                for earlier in parts[..<number] { try? window.unmap(earlier.piece) }
+                throw error
+            }
+        }
+    }
+
+    private func remove(_ index: Int, _ state: inout State) {
+        guard let chunk = state.chunks[index] else { return }
+        // What cannot be taken away now is the VMM's to drop: it is resetting the device.
+        for part in pieces(of: chunk, at: index) { try? window.unmap(part.piece) }
+        state.chunks[index] = nil
+        chunk.file.chunkCount -= 1
+        drop(chunk.file, &state)
+    }
+
+    private func file(
+        _ key: FileKey, _ state: inout State, _ open: () throws(Errno) -> OwnedDescriptor
+    ) throws(Errno) -> MappedFile {
+        if let file = state.files[key] { return file }
+        let real = try open()
+        let endless: EndlessFile? = if let source { EndlessFile(try source.open(real.rawValue)) } else { nil }
+        // After the file has been opened for the VMM: what is opened later is watched at each access.
+        source?.protect(real.rawValue)
+        let file = MappedFile(key, real, endless: endless)
+        state.files[key] = file
+        return file
+    }
+
+    /// Closes a file of which nothing is mapped any more.
+    private func drop(_ file: MappedFile, _ state: inout State) {
+        guard file.chunkCount == 0, state.files.removeValue(forKey: file.key) != nil else { return }
+        if file.limit != nil { limited.subtract(1, ordering: .releasing) }
+        source?.unprotect(file.real.rawValue)
+    }
+}

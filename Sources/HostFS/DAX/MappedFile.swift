@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import FuseServer
+import HostOS
+
+/// What tells a mapped file from others while it is open.
+package struct FileKey: Hashable, Sendable {
+    /// major << 32 | minor.
+    package var device: UInt64
+    package var number: UInt64
+
+    package init(device: UInt64, number: UInt64) {
+        self.device = device
+        self.number = number
+    }
+
+    init(_ status: FileStatus) { self.init(device: status.device, number: status.raw.stx_ino) }
+}
+
+/// A file of which some chunk is in the window. Only under the window's lock.
+final class MappedFile: @unchecked Sendable {
+    // SAFETY: @unchecked because the variables are the window's, which has a lock.
+    let key: FileKey
+    /// O_RDWR, the file itself.
+    let real: OwnedDescriptor
+    /// The same data in a file that ends nowhere; nil: what is mapped is the file itself.
+    private let endless: EndlessFile?
+    /// How many chunks show it.
+    var chunkCount = 0
+    /// Somebody else has made it shorter, and the guest may not know yet: no page at or behind this size is mapped. What the guest
+    /// is told to be larger is mapped before. nil: the guest knows all sizes that it had, and touches nothing behind the end.
+    var limit: UInt64?
+
+    init(_ key: FileKey, _ real: consuming OwnedDescriptor, endless: EndlessFile?) {
+        self.key = key
+        self.real = real
+        self.endless = endless
+    }
+
+    /// What is mapped.
+    var shown: Int32 { endless?.descriptor.rawValue ?? real.rawValue }
+    var isEndless: Bool { endless != nil }
+
+    /// How much of the chunk at `offset` is the file's: the rest shows zeros.
+    func byteCount(ofChunkAt offset: UInt64) -> UInt64 {
+        guard let limit, limit < offset + DAXWindow.chunkByteCount else { return DAXWindow.chunkByteCount }
+        guard limit > offset else { return 0 }
+        return (limit - offset + 4095) & ~4095
+    }
+}
+
+/// What `MappableSource.open` has given.
+final class EndlessFile: Sendable {
+    let descriptor: OwnedDescriptor
+    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+}
