@@ -35,6 +35,9 @@ package struct DaemonConfiguration: Sendable {
     /// auto, always, never or metadata; nil leaves it to the daemon.
     package var cache: String?
     package var requestQueues = 1
+    /// The size of a DAX window in MiB, and how the guest uses it (nil: as its kernel sees fit); for daemons of ours.
+    package var windowMebibytes: Int?
+    package var dax: DAXMode?
     package var options: [String] = []
     /// A user's daemon of ours is told that the guest's root is this user, uid and gid; nil: as the daemon sees fit.
     package var guestRoot: (uid: UInt32, gid: UInt32)?
@@ -61,6 +64,12 @@ package struct DaemonConfiguration: Sendable {
             StartupError(operation: "share", subject: directory, reason: "this virtiofsd has no \(what)")
         }
         if kind != .swift && requestQueues > 1 { throw refuse("more than one request queue") }
+        if kind != .swift && windowMebibytes != nil { throw refuse("DAX window") }
+        if readOnly && windowMebibytes != nil {
+            throw StartupError(
+                operation: "share", subject: directory,
+                reason: "QEMU maps only files that may be written, so a read-only share has no DAX window")
+        }
         if kind == .c {
             if readOnly { throw refuse("read-only mode") }
             if machine == .uml { throw refuse("--tag, which UML needs") }
@@ -68,7 +77,9 @@ package struct DaemonConfiguration: Sendable {
             return ["--socket-path=\(socketPath)", "-o", "source=\(directory)"] + cacheOption + options
         }
         var result = ["--socket-path=\(socketPath)", "--shared-dir=\(directory)"]
-        if machine == .uml { result.append("--tag=\(tag)") }
+        // The device with shared memory asks the daemon for the tag, as UML does.
+        if machine == .uml || windowMebibytes != nil { result.append("--tag=\(tag)") }
+        if let windowMebibytes { result.append("--dax-window=\(windowMebibytes)M") }
         if readOnly { result.append("--readonly") }
         if let cache { result.append("--cache=\(cache)") }
         if kind == .swift { result.append("--num-request-queues=\(requestQueues)") }
@@ -111,7 +122,8 @@ package final class DaemonProcess {
     package var share: GuestShare {
         GuestShare(
             tag: configuration.tag, socketPath: socketPath, readOnly: configuration.readOnly,
-            requestQueues: configuration.requestQueues)
+            requestQueues: configuration.requestQueues, windowMebibytes: configuration.windowMebibytes,
+            dax: configuration.dax)
     }
 
     /// What the daemon wrote, unless it wrote to our standard error.

@@ -25,6 +25,15 @@ package enum Accelerator: String, Sendable, CaseIterable {
     case tcg
 }
 
+/// Which files of a share with a DAX window the guest maps instead of reading them (its mount option `dax=`).
+package enum DAXMode: String, Sendable, CaseIterable {
+    /// Every regular file.
+    case always
+    /// Those that the daemon says.
+    case inode
+    case never
+}
+
 /// A virtio-fs device of the guest, served by a daemon that listens on a socket.
 package struct GuestShare: Equatable, Sendable {
     /// At most 36 bytes, no "/"; the share is mounted at /mnt/TAG.
@@ -37,11 +46,15 @@ package struct GuestShare: Equatable, Sendable {
     package var queueSize: Int
     /// Mount it at /mnt/TAG when the guest is up.
     package var mounted: Bool
+    /// The size of the daemon's DAX window in MiB: a power of two from 2 to 512. nil: the device has none.
+    package var windowMebibytes: Int?
+    /// nil leaves it to the guest's kernel, which does as with `inode`.
+    package var dax: DAXMode?
 
     package init(
         tag: String, socketPath: String, readOnly: Bool = false, requestQueues: Int = 1,
         queueSize: Int = 1024,
-        mounted: Bool = true
+        mounted: Bool = true, windowMebibytes: Int? = nil, dax: DAXMode? = nil
     ) {
         self.tag = tag
         self.socketPath = socketPath
@@ -49,6 +62,14 @@ package struct GuestShare: Equatable, Sendable {
         self.requestQueues = requestQueues
         self.queueSize = queueSize
         self.mounted = mounted
+        self.windowMebibytes = windowMebibytes
+        self.dax = dax
+    }
+
+    /// What follows -o of the guest's mount; nil for nothing.
+    package var mountOptions: String? {
+        let words = (readOnly ? ["ro"] : []) + (dax.map { ["dax=\($0.rawValue)"] } ?? [])
+        return words.isEmpty ? nil : words.joined(separator: ",")
     }
 }
 

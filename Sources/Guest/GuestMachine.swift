@@ -83,7 +83,8 @@ package final class GuestMachine {
         var script = configuration.root == .initramfs ? "" : "mount -t tmpfs mnt /mnt || exit 1\n"
         for share in configuration.shares where share.mounted {
             let path = GuestScripts.quoted("/mnt/\(share.tag)")
-            script += "mkdir -p \(path) && mount -t virtiofs \(share.readOnly ? "-o ro " : "")"
+            let options = share.mountOptions.map { "-o \($0) " } ?? ""
+            script += "mkdir -p \(path) && mount -t virtiofs \(options)"
             script += "\(GuestScripts.quoted(share.tag)) \(path) || exit 1\n"
         }
         if script.isEmpty { return }

@@ -14,8 +14,9 @@
 /// ever once it had to hold it back (line_throttle in arch/um/drivers/line.c stops the interrupt and nothing starts it
 /// again), so no more may be on its way than a terminal's buffer holds.
 package enum GuestScripts {
-    /// /init of the initramfs. The kernel hands it `guest_console` (virtio or tty) and `guest_root` (a tag, or nothing) as
-    /// environment, which is what it does with the words of its command line that it does not know.
+    /// /init of the initramfs. The kernel hands it `guest_console` (virtio or tty), `guest_root` (a tag, or nothing) and
+    /// `guest_root_options` (",dax=…", or nothing) as environment, which is what it does with the words of its command line
+    /// that it does not know.
     package static let initramfs = """
         #!/bin/busybox sh
         export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=linux
@@ -33,7 +34,7 @@ package enum GuestScripts {
         \(receive)
         \(hello)
         if [ -n "$guest_root" ]; then
-            if ! mount -t virtiofs "$guest_root" /root 2>/run/error; then
+            if ! mount -t virtiofs -o "rw$guest_root_options" "$guest_root" /root 2>/run/error; then
                 echo "fail $(cat /run/error)" >&3
                 poweroff -f
             fi

@@ -20,16 +20,17 @@ package enum KVMProbe {
         guard unsafe access("/dev/kvm", R_OK | W_OK) == 0 else { return false }
         let boot = (try? Files.text("/proc/sys/kernel/random/boot_id")) ?? ""
         let key = Cache.key([boot, program, (try? Files.identity(program)) ?? ""])
-        guard let path = try? Cache.path("kvm-\(key)") else { return probe(configuration) }
+        guard let path = try? Cache.path("kvm-\(key)") else { return probe(configuration, program) }
         if let answer = try? Files.text(path) { return answer == "yes" }
-        let answer = probe(configuration)
+        let answer = probe(configuration, program)
         try? Files.replace(path, with: Array((answer ? "yes" : "no").utf8))
         return answer
     }
 
     /// Boots a guest without shares.
-    private static func probe(_ configuration: GuestConfiguration) -> Bool {
+    private static func probe(_ configuration: GuestConfiguration, _ program: String) -> Bool {
         var small = configuration
+        small.program = program
         small.accelerator = .kvm
         small.shares = []
         small.root = .initramfs

@@ -19,10 +19,7 @@ enum MachinePlan {
                 directory: directory
             ).command
         case .qemu:
-            guard let program = qemu(configuration) else {
-                throw Missing.program(
-                    configuration.program ?? "qemu-system-x86_64", package: "qemu-system-x86")
-            }
+            let program = try qemu(configuration)
             var initramfs: String? = try Initramfs.file(for: kernel, machine: .qemu)
             let useKVM = KVMProbe.isUsable(configuration, program: program)
             if case .kernelMounted = configuration.root { initramfs = nil }
@@ -33,12 +30,20 @@ enum MachinePlan {
         }
     }
 
-    static func qemu(_ configuration: GuestConfiguration) -> String? {
-        Files.program(configuration.program ?? "qemu-system-x86_64")
+    private static func qemu(_ configuration: GuestConfiguration) throws(StartupError) -> String {
+        if configuration.shares.contains(where: { $0.windowMebibytes != nil }) {
+            return try QemuDevices.programForWindows(configuration.program)
+        }
+        let name = configuration.program ?? "qemu-system-x86_64"
+        guard let program = Files.program(name) else {
+            throw Missing.program(name, package: "qemu-system-x86")
+        }
+        return program
     }
 
     private static func check(_ configuration: GuestConfiguration) throws(StartupError) {
         for share in configuration.shares { try ShareTag.check(share.tag) }
+        try QemuDevices.checkWindows(configuration)
         guard configuration.memoryMebibytes >= 64, configuration.processors >= 1 else {
             throw StartupError(
                 operation: "boot", subject: "a guest",

@@ -69,9 +69,7 @@ package struct QemuCommand {
         for (index, share) in configuration.shares.enumerated() {
             arguments += [
                 "-chardev", "socket,id=share\(index),path=\(escaped(share.socketPath))",
-                "-device",
-                "vhost-user-fs-pci,chardev=share\(index),tag=\(escaped(share.tag)),queue-size=\(share.queueSize),"
-                    + "num-request-queues=\(share.requestQueues)",
+                "-device", device(of: share, chardev: "share\(index)"),
             ]
         }
         return MachineCommand(
@@ -80,6 +78,20 @@ package struct QemuCommand {
                 ? "QEMU with KVM"
                 : configuration.accelerator == .tcg
                     ? "QEMU with TCG" : "QEMU with TCG, as no guest runs with KVM here")
+    }
+
+    /// The device that shows `share` to the guest.
+    private func device(of share: GuestShare, chardev: String) -> String {
+        guard share.windowMebibytes != nil else {
+            return
+                "vhost-user-fs-pci,chardev=\(chardev),tag=\(escaped(share.tag)),queue-size=\(share.queueSize),"
+                + "num-request-queues=\(share.requestQueues)"
+        }
+        // QEMU's own file system device has no shared memory. This one asks the daemon for everything: 26 is a file system
+        // (virtio 1.3 §5.11.1), whose configuration has 40 bytes (§5.11.4); the hiprio queue is one of the queues.
+        return
+            "\(QemuDevices.withSharedMemory),chardev=\(chardev),virtio-id=26,num_vqs=\(1 + share.requestQueues),"
+            + "vq_size=\(share.queueSize),config_size=40"
     }
 
     /// QEMU ends an option's value at a comma unless it is doubled.
@@ -99,13 +111,21 @@ struct KernelCommandLine {
         var words = ["console=\(console)", "panic=-1", "guest_console=\(channels)"]
         switch configuration.root {
         case .initramfs: break
-        case .share(let tag): words.append("guest_root=\(tag)")
-        case .kernelMounted(let tag): words += ["root=\(tag)", "rootfstype=virtiofs", "rw", "init=/bin/sh"]
+        case .share(let tag):
+            words.append("guest_root=\(tag)")
+            if let dax = Self.dax(of: tag, configuration) { words.append("guest_root_options=,\(dax)") }
+        case .kernelMounted(let tag):
+            words += ["root=\(tag)", "rootfstype=virtiofs", "rw", "init=/bin/sh"]
+            if let dax = Self.dax(of: tag, configuration) { words.append("rootflags=\(dax)") }
         }
         words += configuration.kernelArguments
         if case .kernelMounted = configuration.root {
             words += ["--", "-c", "\"\(GuestScripts.kernelRoot)\""]
         }
         text = words.joined(separator: " ")
+    }
+
+    private static func dax(of tag: String, _ configuration: GuestConfiguration) -> String? {
+        configuration.shares.first { $0.tag == tag }?.dax.map { "dax=\($0.rawValue)" }
     }
 }

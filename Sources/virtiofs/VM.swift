@@ -62,6 +62,15 @@ struct VM: ParsableCommand {
     var numRequestQueues = 1
 
     @Option(
+        help: ArgumentHelp(
+            "Give each --share a DAX window, such as 256M: the guest maps files of the host instead of reading them "
+                + "(needs QEMU 11, which make lab fetches).", valueName: "SIZE"))
+    var dax: MemoryArgument?
+
+    @Option(help: "Which files: inode (those that the daemon says), always or never.")
+    var daxMode: DAXMode?
+
+    @Option(
         help: ArgumentHelp("One more argument for the daemon, as --daemon-option=--xattr.", valueName: "ARG"))
     var daemonOption: [String] = []
 
@@ -79,6 +88,13 @@ struct VM: ParsableCommand {
 
     @Argument(parsing: .postTerminator, help: ArgumentHelp("What to run in the guest.", valueName: "command"))
     var command: [String] = []
+
+    func validate() throws {
+        if daxMode != nil && dax == nil { throw ValidationError("--dax-mode goes with --dax.") }
+        if dax != nil && shares.isEmpty {
+            throw ValidationError("--dax is for a --share: QEMU maps no files of a read-only one.")
+        }
+    }
 
     func run() throws {
         let status = VMSession(self).run()
@@ -119,4 +135,5 @@ struct MemoryArgument: ExpressibleByArgument {
 }
 
 extension Machine: ExpressibleByArgument {}
+extension DAXMode: ExpressibleByArgument {}
 extension Accelerator: ExpressibleByArgument {}

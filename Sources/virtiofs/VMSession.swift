@@ -83,6 +83,10 @@ struct VMSession {
             daemon.program = options.daemon
             daemon.cache = options.cache
             daemon.requestQueues = options.numRequestQueues
+            if !readOnly {
+                daemon.windowMebibytes = options.dax?.mebibytes
+                daemon.dax = options.daxMode
+            }
             daemon.options = options.daemonOption
             daemon.verbose = options.verbose
             // Programs of the guest, whose only user is root, then find their files to be their own.

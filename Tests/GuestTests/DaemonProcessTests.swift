@@ -53,6 +53,27 @@ import Testing
                 == ["--socket-path=/s", "--shared-dir=/d", "--tag=t", "--num-request-queues=4", "--xattr"])
     }
 
+    @Test func windows() throws {
+        var configuration = DaemonConfiguration(tag: "t", directory: "/d")
+        configuration.windowMebibytes = 64
+        configuration.dax = .inode
+        #expect(
+            try configuration.arguments(kind: .swift, socketPath: "/s", machine: .qemu) == [
+                "--socket-path=/s", "--shared-dir=/d", "--tag=t", "--dax-window=64M",
+                "--num-request-queues=1",
+            ])
+        for kind in [DaemonKind.rust, .c] {
+            let error = #expect(throws: StartupError.self) {
+                try configuration.arguments(kind: kind, socketPath: "/s", machine: .qemu)
+            }
+            #expect(error?.reason == "this virtiofsd has no DAX window")
+        }
+        configuration.readOnly = true
+        #expect(throws: StartupError.self) {
+            try configuration.arguments(kind: .swift, socketPath: "/s", machine: .qemu)
+        }
+    }
+
     /// Nothing is added to what an option decides, nor for other daemons.
     @Test func theGuestsRootIsTheUser() throws {
         var configuration = DaemonConfiguration(tag: "t", directory: "/d")

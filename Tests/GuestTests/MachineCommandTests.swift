@@ -66,6 +66,40 @@ import Testing
         #expect(arguments.last == "-S")
     }
 
+    /// QEMU's file system device has no window; another, which asks the daemon for the tag, takes its place.
+    @Test func qemuWindows() {
+        var configuration = GuestConfiguration()
+        configuration.shares = [
+            GuestShare(tag: "a", socketPath: "/s0", requestQueues: 4, windowMebibytes: 64, dax: .always),
+            GuestShare(tag: "b", socketPath: "/s1"),
+        ]
+        configuration.root = .share(tag: "a")
+        #expect(
+            values("-device", qemu(configuration)).suffix(2) == [
+                "vhost-user-test-device-pci,chardev=share0,virtio-id=26,num_vqs=5,vq_size=1024,config_size=40",
+                "vhost-user-fs-pci,chardev=share1,tag=b,queue-size=1024,num-request-queues=1",
+            ])
+        let words = "console=ttyS0 panic=-1 guest_console=virtio"
+        #expect(
+            values("-append", qemu(configuration)) == ["\(words) guest_root=a guest_root_options=,dax=always"]
+        )
+        configuration.root = .kernelMounted(tag: "a")
+        let line = values("-append", qemu(configuration))[0]
+        #expect(
+            line.hasPrefix("\(words) root=a rootfstype=virtiofs rw init=/bin/sh rootflags=dax=always -- "))
+    }
+
+    @Test func mountOptions() {
+        var share = GuestShare(tag: "a", socketPath: "/s")
+        #expect(share.mountOptions == nil)
+        share.dax = .never
+        #expect(share.mountOptions == "dax=never")
+        share.readOnly = true
+        #expect(share.mountOptions == "ro,dax=never")
+        share.dax = nil
+        #expect(share.mountOptions == "ro")
+    }
+
     @Test func roots() {
         var configuration = GuestConfiguration()
         configuration.root = .share(tag: "r")
