@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import Errors
 import HostOS
+import Synchronization
 
 /// The front-end's side of one connection: the part of a VMM that asks a back-end for a device.
 ///
-/// Every call sends its request and, where the protocol lets it, waits for the answer; one thread uses it.
+/// Every call sends its request and, where the protocol lets it, waits for the answer. One thread negotiates; then any may
+/// make a request, and waits for that of another to be answered.
 package final class FrontendSession {
     package let connection: Connection
     /// What the back-end offers and, after `negotiate`, what both ends use.
@@ -13,6 +15,8 @@ package final class FrontendSession {
     package private(set) var protocolFeatures: ProtocolFeatures = []
     /// How long to wait for an answer, in milliseconds. Stopping a ring waits for what is in flight.
     private let replyTimeout: Int32
+    /// Held from a request until its answer.
+    private let exchange = Mutex<Void>(())
 
     /// Takes over a connected socket.
     package init(adopting descriptor: consuming OwnedDescriptor, replyTimeout: Int32 = 30_000) throws(Errno) {
@@ -145,10 +149,11 @@ package final class FrontendSession {
         _ request: FrontendRequest, _ payload: [UInt8] = [], descriptors: [Int32] = []
     ) throws(VhostUserError) {
         let acknowledged = protocolFeatures.contains(.replyAck)
-        try send(
-            request: request.rawValue, payload: payload, descriptors: descriptors,
-            flags: acknowledged ? [.request, .needReply] : .request)
-        if acknowledged {
+        try exchange.withLock { _ throws(VhostUserError) in
+            try send(
+                request: request.rawValue, payload: payload, descriptors: descriptors,
+                flags: acknowledged ? [.request, .needReply] : .request)
+            guard acknowledged else { return }
             let code = try UInt64(decodingPayload: try receiveReply(to: request.rawValue))
             if code != 0 { throw .negativeReply(code) }
         }
@@ -156,8 +161,10 @@ package final class FrontendSession {
 
     /// Sends a request with a reply of its own and returns the reply's payload.
     package func ask(_ request: FrontendRequest, _ payload: [UInt8] = []) throws(VhostUserError) -> [UInt8] {
-        try send(request: request.rawValue, payload: payload)
-        return try receiveReply(to: request.rawValue)
+        try exchange.withLock { _ throws(VhostUserError) in
+            try send(request: request.rawValue, payload: payload)
+            return try receiveReply(to: request.rawValue)
+        }
     }
 
     private func askNumber(_ request: FrontendRequest) throws(VhostUserError) -> UInt64 {

@@ -37,6 +37,8 @@ import Testing
         #expect(MemoryLayout<InterruptIn>.size == 8)
         #expect(MemoryLayout<ForgetIn>.size == 8)
         #expect(MemoryLayout<ForgetOne>.size == 16)
+        #expect(MemoryLayout<SetupMappingIn>.size == 40)
+        #expect(MemoryLayout<RemoveMappingOne>.size == 16)
         #expect(MemoryLayout<BatchForgetIn>.size == 8)
         #expect(MemoryLayout<IoctlIn>.size == 32)
         #expect(MemoryLayout<FallocateIn>.size == 32)

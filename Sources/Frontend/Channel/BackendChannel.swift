@@ -14,6 +14,8 @@ package final class BackendChannel {
     let memory: GuestMemory
     /// Whether the windows are those of GET_SHMEM_CONFIG; otherwise window 0 is the legacy cache.
     private let isStandard: Bool
+    /// Who tells the back-end of what it has mapped; nil: nobody.
+    private let announcer: PieceAnnouncer?
     /// Guest memory that a legacy back-end reads or writes through us.
     let pieces = IOVectorList(capacity: 1024)
 
@@ -24,11 +26,15 @@ package final class BackendChannel {
         case refused(request: UInt32, Errno)
     }
 
-    init(_ connection: Connection, windows: SharedMemoryWindows, memory: GuestMemory, isStandard: Bool) {
+    init(
+        _ connection: Connection, windows: SharedMemoryWindows, memory: GuestMemory, isStandard: Bool,
+        announcer: PieceAnnouncer? = nil
+    ) {
         self.connection = connection
         self.windows = windows
         self.memory = memory
         self.isStandard = isStandard
+        self.announcer = announcer
     }
 
     /// Readable when there is a request, or the channel has ended.
@@ -36,7 +42,8 @@ package final class BackendChannel {
 
     /// Takes one request, carries it out and answers it.
     ///
-    /// - Throws: when the channel is over: the back-end closed it (`disconnected`) or sent what is no message.
+    /// - Throws: when the channel is over: the back-end closed it (`disconnected`) or sent what is no message. With
+    ///   `FrontendOptions.announcesPieces` also when the back-end does not take what it has mapped itself.
     package func serveOne() throws(VhostUserError) -> Outcome {
         var message = try connection.receive()
         let header = message.header
@@ -48,6 +55,7 @@ package final class BackendChannel {
             try connection.send(
                 request: header.request, flags: .answer, payload: result.answer.encodedPayload)
         }
+        try announcer?.announce()
         if let error = result.error { return .refused(request: header.request, error) }
         return .served(request: header.request)
     }
@@ -80,6 +88,7 @@ package final class BackendChannel {
                     file.rawValue, fileOffset: mapping.fileOffset, at: mapping.regionOffset,
                     length: mapping.length,
                     writable: mapping.flags & SharedMemoryMapping.writableFlag != 0)
+                announcer?.note(mapped: mapping, try file.duplicate())
             }
         case .sharedMemoryUnmap where isStandard:
             try noDescriptor(in: message)
@@ -87,6 +96,7 @@ package final class BackendChannel {
             return carryOut { () throws(Errno) in
                 guard let window = windows[mapping.regionID] else { throw .EINVAL }
                 try window.unmap(exactly: mapping.regionOffset, length: mapping.length)
+                announcer?.note(unmappedAt: mapping.regionOffset, of: mapping.regionID)
             }
         default: return .refused(.EOPNOTSUPP)
         }

@@ -16,6 +16,7 @@ package final class DeviceFrontend {
     package private(set) var windows = SharedMemoryWindows()
     /// The back-end's own requests, to be served by the caller; nil when none were negotiated.
     package private(set) var channel: BackendChannel?
+    private var announcer: PieceAnnouncer?
     /// What `FrontendOptions.bufferCount` asked for.
     package let buffers: [RAMBuffer]
 
@@ -133,8 +134,25 @@ package final class DeviceFrontend {
         let isStandard = session.protocolFeatures.contains(.sharedMemory)
         let sizes = isStandard ? try session.sharedMemorySizes().sizes : [options.legacyWindowByteCount]
         windows = try SharedMemoryWindows(sizes: sizes)
+        if options.announcesPieces {
+            let places = windows.all.map { window in
+                let guest = windowAddress(window.id).rawValue
+                return (window.id, (guest: guest, user: ram.userAddress(of: GuestAddress(guest))))
+            }
+            announcer = PieceAnnouncer(session, places: Dictionary(uniqueKeysWithValues: places))
+        }
         channel = BackendChannel(
-            try session.openBackendChannel(), windows: windows, memory: ram.memory, isStandard: isStandard)
+            try session.openBackendChannel(), windows: windows, memory: ram.memory, isStandard: isStandard,
+            announcer: announcer)
+    }
+
+    /// Where the guest sees a window: behind its memory, each at a multiple of 1 GiB.
+    package func windowAddress(_ id: UInt8) -> GuestAddress {
+        let unit: UInt64 = 1 << 30
+        func units(_ count: UInt64) -> UInt64 { (count + unit - 1) / unit }
+        let end = ram.regions.map { $0.guestAddress + $0.size }.max() ?? 0
+        let before = windows.all.prefix { $0.id != id }.reduce(0) { $0 + units(UInt64($1.byteCount)) }
+        return GuestAddress((units(end) + before) * unit)
     }
 
     // MARK: Queues
@@ -168,6 +186,8 @@ package final class DeviceFrontend {
             queue.restart()
         }
         do throws(Errno) { try windows.unmapAll() } catch { throw .system(error) }
+        announcer?.noteReset()
+        try announcer?.announce()
         if session.protocolFeatures.contains(.resetDevice) { try session.resetDevice() }
         for queue in queues { try start(queue) }
     }

@@ -23,6 +23,9 @@ package struct FrontendOptions: Sendable {
     ]
     /// The size of the DAX window for back-ends that have a channel and cannot tell (those from before SHMEM); 0: none.
     package var legacyWindowByteCount: UInt64 = 0
+    /// Tells the back-end by ADD_MEM_REG of every piece that it has mapped, as QEMU does; the session may be used by the
+    /// thread that serves the channel then, too.
+    package var announcesPieces = false
     package var guestBase: UInt64 = 0
     /// What stands for our own address of the guest's first byte.
     package var userBase: UInt64 = 0x7000_0000_0000

@@ -52,6 +52,19 @@ import Testing
         #expect(forget.bytes.count == 48 && forget.replyByteCount == 0)
     }
 
+    /// The ranges begin at byte 4, misaligned.
+    @Test func rangesOfTheWindow() {
+        let request = FuseClient.removeMappingRequest(
+            NodeID(rawValue: 3), [(windowOffset: 0x20_0000, length: 0x20_0000), (windowOffset: 7, length: 8)])
+        #expect(request.header.opcode == 49 && request.header.nodeID == 3)
+        #expect(
+            request.arguments == [
+                2, 0, 0, 0,  // count
+                0, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0,  // offset, length
+                7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0,
+            ])
+    }
+
     @Test func wireValues() {
         #expect(wireValue(UInt32.self, from: [1, 2, 0, 0, 9]) == 0x201)
         #expect(wireValue(UInt32.self, from: [1, 2, 0]) == nil)

@@ -31,6 +31,7 @@ final class FakeBackend {
     private final class State: Sendable {
         let connection = Mutex<Connection?>(nil)
         let requests = Mutex<[FrontendRequest]>([])
+        let regions = Mutex<[RegionDescription]>([])
     }
 
     init(_ plan: Plan = Plan()) throws {
@@ -77,6 +78,9 @@ final class FakeBackend {
         }
     }
 
+    /// The guest memory that it has been told of.
+    var regions: [RegionDescription] { state.regions.withLock { $0 } }
+
     /// Says something that nobody asked.
     func send(_ bytes: [UInt8], descriptors: [Int32] = []) throws {
         try connection.send(bytes, descriptors: descriptors)
@@ -87,6 +91,14 @@ final class FakeBackend {
         let header = message.header
         if let request = FrontendRequest(rawValue: header.request) {
             state.requests.withLock { $0.append(request) }
+        }
+        if let region = try? RegionDescription(decodingSingle: message.payload) {
+            state.regions.withLock { regions in
+                if header.request == FrontendRequest.addMemoryRegion.rawValue { regions.append(region) }
+                if header.request == FrontendRequest.removeMemoryRegion.rawValue {
+                    regions.removeAll { $0 == region }
+                }
+            }
         }
         if header.request == plan.odd?.rawValue { return try plan.answer(connection, header) }
         func reply(_ payload: [UInt8]) throws {
