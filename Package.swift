@@ -49,6 +49,12 @@ targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostO
 targets += room("VhostUser", ["CLinux", "Errors", "Virtqueue", "GuestMemory", "HostOS"])
 targets += room("FuseWire")
 targets += room("FuseServer", ["Errors", "FuseWire"])
+targets += room(
+    "MappableFiles", ["CLinux", "Errors", "FuseWire", "HostOS", "Sandbox"], tests: ["filesprobe"])
+targets.append(
+    .executableTarget(
+        name: "filesprobe", dependencies: ["MappableFiles", "CLinux", "Errors", "HostOS"],
+        path: "Tests/FilesProbe", cSettings: gnu, swiftSettings: relaxed))
 targets += room("HostFS", ["CLinux", "Errors", "FuseServer", "FuseWire", "StateArena", "HostOS"])
 targets += room(
     "Frontend", ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"],

@@ -19,6 +19,8 @@ package enum OpenOutFlags {
     package static let stream: UInt32 = 1 << 4
     package static let noFlush: UInt32 = 1 << 5
     package static let parallelDirectWrites: UInt32 = 1 << 6
+    /// `OpenOut.backingID` is the file that reads, writes and mappings go to.
+    package static let passthrough: UInt32 = 1 << 7
 }
 
 /// The body of a CREATE or TMPFILE reply, 144 bytes: `fuse_entry_out`, then `fuse_open_out`.

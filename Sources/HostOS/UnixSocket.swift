@@ -11,14 +11,16 @@ package func makeUnixSocket(nonblocking: Bool = false) throws(Errno) -> OwnedDes
     return OwnedDescriptor(adopting: try systemCall { socket(AF_UNIX, type, 0) })
 }
 
-/// Two connected Unix stream sockets, close-on-exec.
+/// Two connected Unix sockets, close-on-exec.
 package struct SocketPair: ~Copyable, Sendable {
     private let first: OwnedDescriptor
     private let second: OwnedDescriptor
 
-    package init() throws(Errno) {
+    /// - Parameter packets: they keep messages apart (SOCK_SEQPACKET); otherwise they are streams.
+    package init(packets: Bool = false) throws(Errno) {
         var numbers: (Int32, Int32) = (-1, -1)
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        let kind = packets ? SOCK_SEQPACKET : SOCK_STREAM
+        let type = Int32(kind.rawValue | SOCK_CLOEXEC.rawValue)
         // SAFETY: socketpair stores two numbers, which is what the tuple holds, one after the other.
         _ = try systemCall {
             unsafe withUnsafeMutablePointer(to: &numbers) {

@@ -17,6 +17,11 @@ package struct CapabilitySet: OptionSet, Sendable, CustomStringConvertible {
     /// To remove a name from a directory of somebody else.
     package static let removeAnyName = CapabilitySet(number: CAP_DAC_OVERRIDE)
 
+    /// For the process that makes files mappable: backing files and fanotify (SYS_ADMIN), whatever a file's permissions are
+    /// (DAC_READ_SEARCH), and what a thread is about to do (SYS_PTRACE).
+    package static let ofFilesProcess = [CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE]
+        .reduce(into: CapabilitySet()) { $0.insert(CapabilitySet(number: $1)) }
+
     /// To take capabilities out of the bounding set.
     static let lowerBounds = CapabilitySet(number: CAP_SETPCAP)
 

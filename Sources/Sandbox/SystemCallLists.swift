@@ -173,6 +173,18 @@ extension SystemCallRule {
         .init("getegid", for: "a thread's start"),
     ]
 
+    /// The process that makes files mappable, which has rights that no thread of the daemon has.
+    static func ofFilesProcess(process: pid_t) -> [SystemCallRule] {
+        ofEveryThread(process: process) + [
+            .init("recvmsg", for: "the daemon's files"),
+            .init("sendmsg", for: "answers"),
+            .init("fcntl", .int(1, is: F_GETFL), for: "how a file was opened"),
+            .init("statx", for: "what a file is"),
+            .init("ioctl", .unsigned(1, is: VFS_FUSE_BACKING_OPEN), for: "files that stand behind others"),
+            .init("ioctl", .unsigned(1, is: VFS_FUSE_BACKING_CLOSE), for: "the same"),
+        ]
+    }
+
     fileprivate static let ofControl: [SystemCallRule] = [
         .init("accept4", for: "front-ends"),
         .init("recvmsg", for: "vhost-user"),

@@ -56,6 +56,7 @@
 #include "uring.h"
 #include "constants.h"
 #include "labels.h"
+#include "mappable.h"
 #include "walls.h"
 
 // ---- system calls without a wrapper, or whose wrapper acts on every thread of the process ----
