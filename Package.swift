@@ -78,7 +78,9 @@ targets += [
     .executableTarget(
         name: "virtiofsd",
         dependencies: [
-            "Errors", "Backend", "HostFS", "Sandbox", "StateArena", "VhostUser", "HostOS", arguments, logging,
+            "Errors", "Backend", "HostFS", "MappableFiles", "Sandbox", "StateArena", "VhostUser", "HostOS",
+            arguments,
+            logging,
         ],
         cSettings: gnu, swiftSettings: strict),
     .testTarget(

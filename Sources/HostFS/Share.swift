@@ -72,9 +72,10 @@ package final class Share: FileSystemShare {
         self.options = options
         self.arena = arena
         self.window =
-            if let window { try DAXWindow(window, source: mappable, options.dax ?? DAXOptions()) } else {
-                nil
-            }
+            if let window {
+                try DAXWindow(
+                    window, source: mappable, options.dax ?? DAXOptions(), readOnly: options.readOnly)
+            } else { nil }
         inodes = try InodeTable(arena.inodes, limit: options.limits.inodes)
         handles = HandleTable(arena.handles, limit: options.limits.openFiles)
         mounts = unsafe MountTable(arena.mounts)

@@ -42,9 +42,10 @@ private enum Right {
 ///   - share: O_PATH of the shared directory or file; nil leaves files out.
 ///   - tasks: this process's /proc/self/task, which may be read and written too; −1: none.
 ///   - sockets: a directory in and below which sockets can still be made and files removed; −1: none.
+///   - files: a directory whose files may be read and written too; −1: none.
 /// - Throws: when the kernel has Landlock and the wall still cannot be raised. Needs no_new_privs.
 package func raiseLandlock(
-    share: Int32?, tasks: Int32, sockets: Int32
+    share: Int32?, tasks: Int32, sockets: Int32, files extra: Int32 = -1
 ) throws(StartupError) -> LandlockWall {
     let version = vfs_landlock_version()
     guard version > 0 else { return LandlockWall(version: 0, coversFiles: false) }
@@ -65,6 +66,7 @@ package func raiseLandlock(
             if tasks >= 0 {
                 try allow(ruleset, tasks, Right.readFile | Right.writeFile | Right.readDirectory)
             }
+            if extra >= 0 { try allow(ruleset, extra, Right.readFile | Right.writeFile) }
         }
         _ = try systemCall { vfs_landlock_restrict(ruleset.rawValue) }
     } catch {

@@ -2,6 +2,7 @@
 import Errors
 import HostFS
 import HostOS
+import MappableFiles
 import Sandbox
 import VhostUser
 
@@ -10,14 +11,16 @@ import VhostUser
 /// - Returns: the exit status.
 func serve(_ options: DaemonOptions) throws(StartupError) -> Int32 {
     try prepareProcess(options)
+    // It takes rights that end behind the walls.
+    let mappable = startMappableFiles(options)
     switch options.sandbox {
     case .none:
-        try serveUnconfined(options)
+        try serveUnconfined(options, mappable)
         return 0
     case .chroot:
-        return try serveDivided(options, behind: nil, in: nil)
+        return try serveDivided(options, behind: nil, in: nil, mappable)
     case .namespace(let user):
-        return try serveDivided(options, behind: .all, in: user)
+        return try serveDivided(options, behind: .all, in: user, mappable)
     }
 }
 
@@ -35,25 +38,26 @@ private func prepareProcess(_ options: DaemonOptions) throws(StartupError) {
 }
 
 /// `--sandbox none`: one process, which finds everything by path.
-private func serveUnconfined(_ options: DaemonOptions) throws(StartupError) {
+private func serveUnconfined(_ options: DaemonOptions, _ mappable: MappableFiles?) throws(StartupError) {
     let root = try openRoot(options.share)
     let process = try OwnProcess(withTasks: options.share.needsTasks)
     switch options.socket {
     case .path(let path, let group):
         let place = try SocketPlace(path: path, group: group)
         let directory = try place.openDirectory()
-        let server = try Server(options, root: root, process: process, sockets: directory.rawValue)
+        let server = try Server(
+            options, root: root, process: process, mappable: mappable, sockets: directory.rawValue)
         // Last: whoever sees the socket may connect to it.
         try server.run(try Listener(at: place))
     case .listening(let descriptor):
-        let server = try Server(options, root: root, process: process)
+        let server = try Server(options, root: root, process: process, mappable: mappable)
         try server.run(try Listener(inherited: descriptor))
     }
 }
 
 /// The other modes: one process serves, behind walls, and one keeps the socket's name, which lies outside of them.
 private func serveDivided(
-    _ options: DaemonOptions, behind walls: Walls?, in user: UserNamespace?
+    _ options: DaemonOptions, behind walls: Walls?, in user: UserNamespace?, _ mappable: MappableFiles?
 ) throws(StartupError) -> Int32 {
     switch options.socket {
     case .path(let path, let group):
@@ -62,13 +66,13 @@ private func serveDivided(
         switch try divide(behind: walls, in: user) {
         case .outside(let outside): return try keep(outside, place, socket)
         case .inside(let inside):
-            try serve(inside, options, walls, Listener(adopting: socket))
+            try serve(inside, options, walls, Listener(adopting: socket), mappable)
         }
     case .listening(let descriptor):
         switch try divide(behind: walls, in: user) {
         case .outside(let outside): return try keep(outside, descriptor)
         case .inside(let inside):
-            try serve(inside, options, walls, try Listener(inherited: descriptor))
+            try serve(inside, options, walls, try Listener(inherited: descriptor), mappable)
         }
     }
     return 0
@@ -76,7 +80,8 @@ private func serveDivided(
 
 /// The process that serves.
 private func serve(
-    _ inside: Inside, _ options: DaemonOptions, _ walls: Walls?, _ listener: Listener
+    _ inside: Inside, _ options: DaemonOptions, _ walls: Walls?, _ listener: Listener,
+    _ mappable: MappableFiles?
 ) throws(StartupError) {
     let root = try openRoot(options.share)
     let process = try OwnProcess(withTasks: options.share.needsTasks)
@@ -86,15 +91,24 @@ private func serve(
         let tree = try enterPrivateRoot(root, readOnly: options.share.readOnly, walls)
         try inside.settle()
         forbidCrashHandlers()
-        server = try Server(options, root: tree, process: apart)
+        server = try Server(options, root: tree, process: apart, mappable: mappable)
     } else {
         try enterChroot(root, process)
         try inside.settle()
         forbidCrashHandlers()
-        server = try Server(options, root: root, process: process)
+        server = try Server(options, root: root, process: process, mappable: mappable)
     }
     inside.announce()
     try server.run(listener)
+}
+
+/// For a DAX window. Without it only some files are accessed through one, which is said once.
+private func startMappableFiles(_ options: DaemonOptions) -> MappableFiles? {
+    guard options.window != nil, !options.share.readOnly else { return nil }
+    do throws(StartupError) { return try MappableFiles.start(filter: options.seccomp) } catch {
+        Log.warning("only files of a multiple of 2 MiB are accessed through the DAX window: \(error)")
+        return nil
+    }
 }
 
 extension DaemonOptions.Socket {

@@ -3,6 +3,7 @@ import Backend
 import Errors
 import HostFS
 import HostOS
+import MappableFiles
 import Sandbox
 import StateArena
 import VhostUser
@@ -19,10 +20,11 @@ final class Server {
     /// - Parameters:
     ///   - root: the shared directory or file, O_PATH.
     ///   - process: this process's own.
+    ///   - mappable: makes files mappable at any size; nil: this host cannot.
     ///   - sockets: the directory in which it will make its socket; −1: that is done by somebody else.
     init(
         _ options: DaemonOptions, root: consuming OwnedDescriptor, process: consuming OwnProcess,
-        sockets: Int32 = -1
+        mappable: MappableFiles?, sockets: Int32 = -1
     ) throws(StartupError) {
         self.options = options
         try doing("give up", "new privileges") { () throws(Errno) in try forbidNewPrivileges() }
@@ -38,12 +40,13 @@ final class Server {
         let tasks = process.tasks
         let rule = try doing("open", "the share again") { () throws(Errno) in try root.duplicate() }
         let mappings = try options.window.map(makeMappings)
-        let share = try openShare(options.share, arena, root, process, mappings)
+        let share = try openShare(options.share, arena, root, process, mappings, mappable)
         if !share.usesFileHandles, mayKeep != .ofShare {
             try giveUpCapabilities(but: .ofShare, options, tell: false)
         }
         // A file handle leads to an object without its way from the share, and then Landlock refuses it.
-        try confine(share.usesFileHandles ? nil : rule.rawValue, tasks, sockets)
+        try confine(
+            share.usesFileHandles ? nil : rule.rawValue, tasks, sockets, mappable?.directory.rawValue ?? -1)
         let filters = try SystemCallFilters(
             options.seccomp, usesSystemLog: options.syslog, usesWindow: mappings != nil)
         self.filters = filters
@@ -94,8 +97,10 @@ private func giveUpCapabilities(
 }
 
 /// Landlock, where the kernel has it.
-private func confine(_ share: Int32?, _ tasks: Int32, _ sockets: Int32) throws(StartupError) {
-    let wall = try raiseLandlock(share: share, tasks: tasks, sockets: sockets)
+private func confine(
+    _ share: Int32?, _ tasks: Int32, _ sockets: Int32, _ files: Int32
+) throws(StartupError) {
+    let wall = try raiseLandlock(share: share, tasks: tasks, sockets: sockets, files: files)
     if wall.version == 0 { return Log.info("this kernel has no Landlock, one wall fewer") }
     let files = wall.coversFiles ? "files and " : ""
     Log.debug("Landlock (version \(wall.version)) guards \(files)what is no file")
@@ -109,10 +114,11 @@ private func makeMappings(_ settings: WindowSettings) throws(StartupError) -> Ma
 
 private func openShare(
     _ options: ShareOptions, _ arena: StateArena, _ root: consuming OwnedDescriptor,
-    _ process: consuming OwnProcess, _ window: MappingChannel?
+    _ process: consuming OwnProcess, _ window: MappingChannel?, _ mappable: MappableFiles?
 ) throws(StartupError) -> Share {
     do {
-        return try Share(options, arena: arena, root: root, process: process, window: window)
+        return try Share(
+            options, arena: arena, root: root, process: process, window: window, mappable: mappable)
     } catch let error as StartupError {
         throw error
     } catch let error as Errno {

@@ -138,7 +138,7 @@ final class SessionBench {
         (12, le64(0), 2, .descriptorCount(2)),
         (13, le64(2), 1, .ringOutOfRange(2)),
         (14, le64(0x200), 1, .invalidValue),
-        (16, le64(0x40_0000), 0, .invalidValue),  // SHMEM was not offered
+        (16, le64(0x20_0000), 0, .invalidValue),  // GPA_ADDRESSES was not offered
         (18, le32(0) + le32(2), 0, .invalidValue),
         (18, le32(7) + le32(1), 0, .ringOutOfRange(7)),
         (21, [], 0, .descriptorCount(0)),

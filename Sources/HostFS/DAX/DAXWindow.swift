@@ -41,18 +41,23 @@ package final class DAXWindow: Sendable {
     /// QEMU 11.1 aborts beyond 512 regions of memory, and each piece is one; some are for the guest's RAM.
     private static let maximumPieceCount = 480
 
-    /// - Parameter source: nil: only what lies wholly inside a file is mapped.
-    init(_ window: any FileWindow, source: (any MappableSource)?, _ options: DAXOptions) throws(Errno) {
+    /// - Parameters:
+    ///   - source: nil: files are mapped themselves.
+    ///   - readOnly: by a VMM that maps what is only open for reading. QEMU does not, and only QEMU cares where a file ends.
+    init(
+        _ window: any FileWindow, source: (any MappableSource)?, _ options: DAXOptions, readOnly: Bool
+    ) throws(Errno) {
         self.window = window
         self.source = source
         let count = window.byteCount / Int(Self.chunkByteCount)
         zeros = try makeSealedMemoryFile(name: "virtiofs-zeros", byteCount: Int(Self.chunkByteCount))
-        grants = DAXGrants(chunks: count, options, anySize: source != nil)
+        mapsAnySize = source != nil || readOnly
+        grants = DAXGrants(chunks: count, options, anySize: mapsAnySize)
         state = Mutex(State(chunks: Array(repeating: nil, count: count)))
     }
 
     /// Whether files of any size can be mapped.
-    var mapsAnySize: Bool { source != nil }
+    let mapsAnySize: Bool
     /// Whether `tell` has to hear of sizes.
     var hasLimits: Bool { limited.load(ordering: .acquiring) > 0 }
     /// Chunks that show something.
@@ -82,7 +87,7 @@ package final class DAXWindow: Sendable {
                 remove(index, &state)
             }
             let file = try file(key, &state, open)
-            if !file.isEndless {
+            if !mapsAnySize {
                 let size = try FileStatus(of: file.real.rawValue).raw.stx_size
                 guard arguments.fileOffset + Self.chunkByteCount <= size else {
                     drop(file, &state)
