@@ -71,17 +71,17 @@ package final class Share: FileSystemShare {
 
         self.options = options
         self.arena = arena
-        self.window =
-            if let window {
-                try DAXWindow(
-                    window, source: mappable, options.dax ?? DAXOptions(), readOnly: options.readOnly)
-            } else { nil }
         inodes = try InodeTable(arena.inodes, limit: options.limits.inodes)
         handles = HandleTable(arena.handles, limit: options.limits.openFiles)
         mounts = unsafe MountTable(arena.mounts)
         hot = HotDescriptors(capacity: options.hotDescriptors, inodes: inodes)
         namesTold = try NamesTold()
         quota = try DescriptorQuota(besides: options.hotDescriptors)
+        self.window =
+            if let window {
+                try DAXWindow(
+                    window, source: mappable, options.dax ?? DAXOptions(), quota, readOnly: options.readOnly)
+            } else { nil }
         openNodes = try OpenNodes(quota: min(quota.limit, handles.limit.maximum))
         board = try PinBoard()
         retired = RetiredList()

@@ -38,6 +38,9 @@ package final class DAXWindow: Sendable {
     /// How many files have a `limit`.
     private let limited = Atomic<Int>(0)
     private let lost = RecurringEvent()
+    private let quota: DescriptorQuota
+    /// Signalled when a file gets a limit.
+    private let news: EventFD
     /// QEMU 11.1 aborts beyond 512 regions of memory, and each piece is one; some are for the guest's RAM.
     private static let maximumPieceCount = 480
 
@@ -45,11 +48,15 @@ package final class DAXWindow: Sendable {
     ///   - source: nil: files are mapped themselves.
     ///   - readOnly: by a VMM that maps what is only open for reading. QEMU does not, and only QEMU cares where a file ends.
     init(
-        _ window: any FileWindow, source: (any MappableSource)?, _ options: DAXOptions, readOnly: Bool
+        _ window: any FileWindow, source: (any MappableSource)?, _ options: DAXOptions,
+        _ quota: DescriptorQuota,
+        readOnly: Bool
     ) throws(Errno) {
+        self.quota = quota
         self.window = window
         self.source = source
         let count = window.byteCount / Int(Self.chunkByteCount)
+        news = try EventFD()
         zeros = try makeSealedMemoryFile(name: "virtiofs-zeros", byteCount: Int(Self.chunkByteCount))
         mapsAnySize = source != nil || readOnly
         grants = DAXGrants(chunks: count, options, anySize: mapsAnySize)
@@ -167,8 +174,46 @@ package final class DAXWindow: Sendable {
             guard let file = state.files[key] else { return }
             if file.limit == nil { limited.add(1, ordering: .releasing) }
             file.limit = min(size, file.limit ?? .max)
+            (file.nextLook, file.lookCount) = (monotonicNanoseconds() + Self.firstLook, 0)
             adapt(to: file, &state)
         }
+        news.signal()
+    }
+
+    private static let firstLook: Int64 = 1_000_000
+    private static let mostLooks = 5
+
+    /// The body of a thread: looks whether files have really become shorter, which their owners may not have been allowed to, or
+    /// have grown again. What is there must not stay hidden from a guest that was told of it long ago.
+    ///
+    /// Five looks, from a millisecond to ten seconds after the announcement.
+    package func lookAtSizes(until stop: EventFD) {
+        while true {
+            let next = state.withLock { $0.files.values.compactMap(\.nextLook).min() }
+            let wait = next.map { Int32(clamping: max(0, $0 - monotonicNanoseconds()) / 1_000_000 + 1) } ?? -1
+            let ready = waitReadable(
+                stop.descriptor.rawValue, news.descriptor.rawValue, timeoutMilliseconds: wait)
+            if ready & 0b01 != 0 { return }
+            news.clear()
+            let now = monotonicNanoseconds()
+            state.withLock { state in
+                for file in state.files.values where file.nextLook ?? .max <= now {
+                    look(at: file, now, &state)
+                }
+            }
+        }
+    }
+
+    private func look(at file: MappedFile, _ now: Int64, _ state: inout State) {
+        file.lookCount += 1
+        var delay = Self.firstLook
+        for _ in 0..<file.lookCount { delay *= 10 }
+        file.nextLook = file.lookCount < Self.mostLooks ? now + delay : nil
+        guard let size = try? FileStatus(of: file.real.rawValue).raw.stx_size, let limit = file.limit,
+            size > limit
+        else { return }
+        file.limit = size
+        adapt(to: file, &state)
     }
 
     /// The guest is about to be told that a file has `size` bytes.
@@ -266,8 +311,16 @@ package final class DAXWindow: Sendable {
         _ key: FileKey, _ state: inout State, _ open: () throws(Errno) -> OwnedDescriptor
     ) throws(Errno) -> MappedFile {
         if let file = state.files[key] { return file }
-        let real = try open()
-        let endless: EndlessFile? = if let source { EndlessFile(try source.open(real.rawValue)) } else { nil }
+        try takeQuota()
+        let real: OwnedDescriptor
+        var endless: EndlessFile?
+        do throws(Errno) {
+            real = try open()
+            if let source { endless = EndlessFile(try source.open(real.rawValue)) }
+        } catch {
+            giveBackQuota()
+            throw error
+        }
         // After the file has been opened for the VMM: what is opened later is watched at each access.
         source?.protect(real.rawValue)
         let file = MappedFile(key, real, endless: endless)
@@ -280,5 +333,21 @@ package final class DAXWindow: Sendable {
         guard file.chunkCount == 0, state.files.removeValue(forKey: file.key) != nil else { return }
         if file.limit != nil { limited.subtract(1, ordering: .releasing) }
         source?.unprotect(file.real.rawValue)
+        giveBackQuota()
+    }
+
+    /// A file takes a descriptor, and one more if it is made endless.
+    private func takeQuota() throws(Errno) {
+        try quota.take()
+        if source == nil { return }
+        do throws(Errno) { try quota.take() } catch {
+            quota.giveBack()
+            throw error
+        }
+    }
+
+    private func giveBackQuota() {
+        quota.giveBack()
+        if source != nil { quota.giveBack() }
     }
 }

@@ -29,6 +29,10 @@ final class MappedFile: @unchecked Sendable {
     /// Somebody else has made it shorter, and the guest may not know yet: no page at or behind this size is mapped. What the guest
     /// is told to be larger is mapped before. nil: the guest knows all sizes that it had, and touches nothing behind the end.
     var limit: UInt64?
+    /// After the limit was set: when to look next whether the file has really become shorter (`monotonicNanoseconds`), and how often
+    /// that was done.
+    var nextLook: Int64?
+    var lookCount = 0
 
     init(_ key: FileKey, _ real: consuming OwnedDescriptor, endless: EndlessFile?) {
         self.key = key
