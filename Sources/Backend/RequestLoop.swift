@@ -145,7 +145,7 @@ import Virtqueue
 
     /// Answers the READs that the kernel has carried out.
     private func endReads() {
-        while let (request, count) = reads.next() {
+        while reads.haveNews, let (request, count) = reads.next() {
             guard let count else {
                 waitInPool(request)
                 continue

@@ -18,7 +18,7 @@ struct OpenFlags {
     /// `writeback`: the guest reads pages of files that it only writes, and knows where a file ends. `forEverybody`: the
     /// descriptor will serve all openers of the file; WRITE says of each write what its opener wants.
     /// EROFS for anything that could write a read-only share.
-    init(guest: UInt32, options: ShareOptions, writeback: Bool, forEverybody: Bool) throws(Errno) {
+    init(guest: UInt32, options: borrowing ShareOptions, writeback: Bool, forEverybody: Bool) throws(Errno) {
         let guest = Int32(bitPattern: guest)
         var access = guest & O_ACCMODE
         guard access != O_ACCMODE else { throw .EINVAL }

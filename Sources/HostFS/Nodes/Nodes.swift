@@ -41,18 +41,22 @@ extension HostFS {
     /// Opens `node`, a regular file or directory, for I/O. On a read-only share not even the time of access changes, where
     /// the host allows that: it does for files of ours, and with CAP_FOWNER.
     func reopen(_ node: NodeID, flags: Int32) throws(Errno) -> OwnedDescriptor {
-        let record = try hold(node)
+        try reopen(try hold(node), node, flags: flags)
+    }
+
+    func reopen(_ record: InodeRecord, _ node: NodeID, flags: Int32) throws(Errno) -> OwnedDescriptor {
         try requireFileOrDirectory(record)
         let safe = flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_PATH)
         if isReadOnly {
-            do throws(Errno) { return try reopen(record, node, flags: safe | O_NOATIME) } catch {
+            do throws(Errno) { return try openForIO(record, node, flags: safe | O_NOATIME) } catch {
                 guard error == .EPERM else { throw error }
             }
         }
-        return try reopen(record, node, flags: safe)
+        return try openForIO(record, node, flags: safe)
     }
 
-    private func reopen(_ record: InodeRecord, _ node: NodeID, flags: Int32) throws(Errno) -> OwnedDescriptor
+    private func openForIO(_ record: InodeRecord, _ node: NodeID, flags: Int32) throws(Errno)
+        -> OwnedDescriptor
     {
         // A handle that was seen to lead to this object needs no O_PATH descriptor in between.
         if record.descriptor < 0, record.has(VFS_INODE_VERIFIED), credentials.isDaemon {
@@ -180,7 +184,10 @@ extension HostFS {
     /// The guest closes the file `number` that it made `node` with: where the record lives by that, it gets a handle, or a
     /// descriptor of its own.
     func outlive(_ number: Int32, _ node: NodeID) throws(Errno) {
-        guard let record = try? hold(node), record.isLent(number) else { return }
+        // Before anything is held, for most files are not lent. That number is lent to no other record while it is open.
+        guard share.inodes.record(UInt32(truncatingIfNeeded: node.rawValue)).isLent(number),
+            let record = try? hold(node), record.isLent(number)
+        else { return }
         if !record.has(VFS_INODE_REPLACED), giveHandle(record, number) { return }
         if try replaceLent(number, of: record) { try keepHot(node) }
     }

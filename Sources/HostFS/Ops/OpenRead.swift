@@ -11,18 +11,23 @@ extension HostFS {
     /// ENOSYS, by which the guest stops asking, where it opens without.
     package func open(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
         let flags = try openFlags(arguments.flags)
-        let type = try type(of: nodeID)
-        guard type != FileType.directory else { throw .EISDIR }
-        if opensByNode(type) { throw .ENOSYS }
-        if flags.truncates, mappedCapability != nil { try dropMappedCapability(try descriptor(of: nodeID)) }
+        let record = try hold(nodeID)
+        guard record.type != FileType.directory else { throw .EISDIR }
+        if opensByNode(record.type) { throw .ENOSYS }
+        if flags.truncates, mappedCapability != nil {
+            try dropMappedCapability(try descriptor(of: record, nodeID))
+        }
         if flags.truncates && arguments.openFlags & OpenIn.killSuidGid != 0 {
-            enterDaemonLosingSetID(of: nodeID, try descriptor(of: nodeID))
+            enterDaemonLosingSetID(of: nodeID, try descriptor(of: record, nodeID))
         } else {
             enterDaemon()
         }
-        do throws(Errno) { return try openOut(try reopen(nodeID, flags: flags.host), nodeID, flags) } catch {
+        do throws(Errno) {
+            return try openOut(try reopen(record, nodeID, flags: flags.host), nodeID, flags)
+        } catch {
             guard error == .EPERM, flags.appends else { throw error }
-            return try openOut(try reopen(nodeID, flags: flags.appending.host), nodeID, flags.appending)
+            let file = try reopen(record, nodeID, flags: flags.appending.host)
+            return try openOut(file, nodeID, flags.appending)
         }
     }
 
