@@ -14,6 +14,8 @@ final class Server {
     private let device: Device
     private let watch: ShutdownWatch
     private let filters: SystemCallFilters
+    /// Files in the DAX window that others make shorter.
+    private let sizeWatch: SizeWatch?
 
     /// Makes everything that serves, and gives up every right that serving does not take.
     ///
@@ -50,6 +52,10 @@ final class Server {
         let filters = try SystemCallFilters(
             options.seccomp, usesSystemLog: options.syslog, usesWindow: mappings != nil)
         self.filters = filters
+        sizeWatch = try doing("watch", "the sizes of files in the DAX window") { () throws(Errno) in
+            guard let window = share.window, let mappable else { return nil }
+            return try SizeWatch(window, mappable) { () throws(Errno) in try filters.load(.request) }
+        }
         // Each thread inherits what this one has left.
         var configuration = DeviceConfiguration(
             tag: options.tag, requestQueueCount: options.numRequestQueues,
@@ -118,7 +124,7 @@ private func openShare(
 ) throws(StartupError) -> Share {
     do {
         return try Share(
-            options, arena: arena, root: root, process: process, window: window, mappable: mappable)
+            options, arena: arena, root: root, process: process, window: window, mappable: mappable.map { EndlessFiles($0) })
     } catch let error as StartupError {
         throw error
     } catch let error as Errno {
