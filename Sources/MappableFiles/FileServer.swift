@@ -34,15 +34,19 @@ struct FileServer {
 
     /// Lets `file` be opened under the number that is returned.
     mutating func admit(_ file: Int32) throws(Errno) -> UInt64 {
-        // The kernel opens it again with the rights of this process: nobody gets a file writable who has not got it so.
-        let flags = try systemCall { vfs_fcntl_int(file, F_GETFL, 0) }
-        guard flags & (O_ACCMODE | O_PATH | O_APPEND) == O_RDWR else { throw .EACCES }
-        guard try FileStatus(of: file, flags: Self.unsynchronized).type == FileType.regular else {
-            throw .EINVAL
-        }
+        try Self.checkWritable(file)
         let number = pending.add(try openBacking(file))
         giveBack()
         return number
+    }
+
+    /// The kernel opens a file again with the rights of this process, and makes everybody wait who opens it: nobody gets that for a file
+    /// that he may not write.
+    static func checkWritable(_ file: Int32) throws(Errno) {
+        let flags = try systemCall { vfs_fcntl_int(file, F_GETFL, 0) }
+        guard flags & (O_ACCMODE | O_PATH | O_APPEND) == O_RDWR else { throw .EACCES }
+        let status = try FileStatus(of: file, flags: unsynchronized)
+        guard status.type == FileType.regular else { throw .EINVAL }
     }
 
     /// Whether the kernel takes `file` as one that stands behind others.
@@ -99,6 +103,8 @@ struct FileServer {
                 closeBacking(UInt32(truncatingIfNeeded: body.handle))
             }
             reply(header, error: Errno(rawValue: 0))
+        // The name of an open file, so that the kernel keeps nothing of it when it is closed.
+        case .unlink: reply(header, error: Errno(rawValue: 0))
         case .flush: reply(header, error: Errno(rawValue: 0))
         case .forget, .batchForget, .interrupt, .destroy: break
         // The kernel would take ENOSYS for "done".
@@ -133,7 +139,7 @@ struct FileServer {
         guard let number = UInt64(String(decoding: name, as: UTF8.self)), pending.contains(number) else {
             return reply(header, error: .ENOENT)
         }
-        // entryValid 0: the name goes with the file, and the kernel keeps nothing.
+        // entryValid 0: a name is asked for again each time.
         var body = EntryOut()
         body.nodeID = Self.firstNode &+ number
         body.attrValid = Self.longTime

@@ -12,10 +12,12 @@ struct FilesProcess: ~Copyable {
     private enum Place {
         static let calls: Int32 = 3
         static let device: Int32 = 4
-        static let first: Int32 = 5
+        static let announcements: Int32 = 5
+        static let first: Int32 = 6
     }
 
     private var server = FileServer(device: Place.device)
+    private var truncations: TruncationGuard
 
     /// Becomes that process, with everything that this one has, and never comes back. It ends when the last descriptor of the other
     /// end of `calls` does.
@@ -24,13 +26,14 @@ struct FilesProcess: ~Copyable {
     ///
     /// - Parameters:
     ///   - calls: its end of the socket pair for `Call` and `Answer`, of packets.
+    ///   - announcements: its end of the pair for `Announcement` and `Acknowledgement`.
     ///   - device: the first channel of the mount.
-    static func become(calls: Int32, device: Int32, _ filter: FilterAction) -> Never {
+    static func become(calls: Int32, announcements: Int32, device: Int32, _ filter: FilterAction) -> Never {
         var step = StartStep.descriptors
         do throws(Errno) {
             ignoreTerminal()
-            try keepOnly(calls, device)
-            var process = FilesProcess()
+            try keepOnly([calls, device, announcements])
+            var process = FilesProcess(truncations: makeGuard())
             try process.prepare(filter, &step)
             try sendPacket(Answer(), to: Place.calls)
             process.serve()
@@ -54,15 +57,14 @@ struct FilesProcess: ~Copyable {
     }
 
     /// Closes what belongs to the launcher: who waits for the end of a pipe must not wait for this process.
-    private static func keepOnly(_ calls: Int32, _ device: Int32) throws(Errno) {
+    private static func keepOnly(_ own: [Int32]) throws(Errno) {
         let null = try systemCall { unsafe open("/dev/null", O_RDWR | O_CLOEXEC) }
         // Out of the way first, so that no number is overwritten before it is copied.
-        let moved = try move([null, null, null, calls, device])
+        let moved = try move([null, null, null] + own)
         for (place, number) in moved.enumerated() {
             _ = try systemCall { dup2(number, Int32(place)) }
         }
         _ = try systemCall { close_range(UInt32(Place.first), UInt32.max, 0) }
-        try setNonblocking(Place.calls)
         // No file system of the launcher's stays in use.
         _ = try systemCall { unsafe chdir("/") }
     }
@@ -74,6 +76,19 @@ struct FilesProcess: ~Copyable {
         }
         return moved
     }
+
+    /// Where the host has no such events, or no /proc to see who is the daemon, it goes without.
+    private static func makeGuard() -> TruncationGuard {
+        if var limit = try? DescriptorLimit.current() {
+            limit.soft = max(limit.soft, min(limit.hard, 1024))
+            try? limit.apply()
+        }
+        let processes = unsafe open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)
+        let group = processes < 0 ? -1 : vfs_fanotify_group()
+        return TruncationGuard(group: group, announcements: Place.announcements, processes: processes)
+    }
+
+    private init(truncations: consuming TruncationGuard) { self.truncations = truncations }
 
     private mutating func prepare(_ filter: FilterAction, _ step: inout StartStep) throws(Errno) {
         _ = unsafe pthread_setname_np(pthread_self(), "virtiofsd-files")
@@ -108,13 +123,23 @@ struct FilesProcess: ~Copyable {
 
     /// Until the daemon has gone.
     private mutating func serve() {
-        var polls = PollSet([Place.calls, Place.device])
         while true {
-            _ = polls.wait(timeoutMilliseconds: server.timeoutMilliseconds)
-            if polls.isReady(0), !takeCalls() { return }
-            if polls.isReady(1), !serveKernel() { return }
+            // Who has ended, and what there is no room for, would be ready all the time.
+            let group = truncations.isFull ? -1 : truncations.group
+            let ready = waitReadable(
+                Place.calls, Place.device, truncations.announcements, group, timeoutMilliseconds: timeout)
+            if ready & 1 != 0, !takeCalls() { return }
+            if ready & 2 != 0, !serveKernel() { return }
+            if ready & 4 != 0 { truncations.takeAcknowledgements() }
+            if ready & 8 != 0 { truncations.takeEvents() }
+            truncations.review()
             server.giveBack()
         }
+    }
+
+    private var timeout: Int32 {
+        let times = [server.timeoutMilliseconds, truncations.timeoutMilliseconds]
+        return times.filter { $0 >= 0 }.min() ?? -1
     }
 
     /// Requests in a row before somebody else has a turn.
@@ -137,6 +162,7 @@ struct FilesProcess: ~Copyable {
         for _ in 0..<Self.turn {
             do throws(Errno) {
                 let call = try receivePacket(as: Call(), from: Place.calls)
+                if call.sender > 0 { truncations.daemon = call.sender }
                 var answer = Answer(sequence: call.packet.sequence)
                 do throws(Errno) {
                     answer.value = try carryOut(call)
@@ -159,6 +185,10 @@ struct FilesProcess: ~Copyable {
         case .some(let file):
             switch kind {
             case .open: return try server.admit(file.rawValue)
+            case .protect: return try truncations.protect(file.rawValue).rawValue
+            case .unprotect:
+                try truncations.unprotect(file.rawValue)
+                return 0
             }
         }
     }

@@ -11,11 +11,13 @@ import Synchronization
 ///
 /// They are files of a FUSE file system that nobody else sees, which the kernel hands through to the ones behind them (FUSE_PASSTHROUGH,
 /// Linux 6.9). A process of its own answers for it, since that takes rights which the daemon gives up. It ends with this value,
-/// in whatever process that is.
+/// in whatever process that is. It also announces that others are about to make a file shorter (`protect`).
 package final class MappableFiles: Sendable {
     /// The root of the file system, O_PATH. A wall that holds the daemon to some directories has to let it read and write here.
     package let directory: OwnedDescriptor
     private let calls: OwnedDescriptor
+    /// For `Announcement` and `Acknowledgement`.
+    let announcements: OwnedDescriptor
     private let state = Mutex(State())
 
     private struct State: Sendable {
@@ -28,9 +30,13 @@ package final class MappableFiles: Sendable {
     private static let timeoutMilliseconds: Int32 = 3000
     private static let startMilliseconds: Int32 = 10_000
 
-    private init(directory: consuming OwnedDescriptor, calls: consuming OwnedDescriptor) {
+    private init(
+        directory: consuming OwnedDescriptor, calls: consuming OwnedDescriptor,
+        announcements: consuming OwnedDescriptor
+    ) {
         self.directory = directory
         self.calls = calls
+        self.announcements = announcements
     }
 
     // MARK: Start
@@ -47,23 +53,36 @@ package final class MappableFiles: Sendable {
         let mount = try attempt(hint: rightsHint) { () throws(Errno) in
             OwnedDescriptor(adopting: try systemCall { vfs_make_fuse_mount(number) })
         }
-        let (near, far) = try attempt(hint: "") { () throws(Errno) in
-            try SocketPair(packets: true).split { ($0.release(), $1.release()) }
-        }
-        let ours = OwnedDescriptor(adopting: near)
-        let theirs = OwnedDescriptor(adopting: far)
+        let calls = try makePair()
+        let ourCalls = OwnedDescriptor(adopting: calls.ours)
+        let theirCalls = OwnedDescriptor(adopting: calls.theirs)
+        let announcements = try makePair()
+        let ourAnnouncements = OwnedDescriptor(adopting: announcements.ours)
+        let theirAnnouncements = OwnedDescriptor(adopting: announcements.theirs)
         let child = try attempt(hint: "") { () throws(Errno) in try systemCall(vfs_fork) }
         if child == 0 {
             // A child's child: nobody has to wait for it at its end.
             if vfs_fork() != 0 { _exit(0) }
-            FilesProcess.become(calls: theirs.release(), device: device.release(), filter)
+            FilesProcess.become(
+                calls: theirCalls.release(), announcements: theirAnnouncements.release(),
+                device: device.release(), filter)
         }
         while waitpid(child, nil, 0) < 0 && errno == EINTR {}
-        // If its end stayed open here, we would not see the process end.
-        _ = consume theirs
+        // If its ends stayed open here, we would not see the process end.
+        _ = consume theirCalls
+        _ = consume theirAnnouncements
         _ = consume device
-        try awaitStart(ours.rawValue)
-        return MappableFiles(directory: mount, calls: ours)
+        try awaitStart(ourCalls.rawValue)
+        return MappableFiles(directory: mount, calls: ourCalls, announcements: ourAnnouncements)
+    }
+
+    /// Two connected sockets, which the caller closes.
+    private static func makePair() throws(StartupError) -> (ours: Int32, theirs: Int32) {
+        try attempt(hint: "") { () throws(Errno) in
+            let pair = try SocketPair(packets: true).split { ($0.release(), $1.release()) }
+            for number in [pair.0, pair.1] { try setNonblocking(number) }
+            return pair
+        }
     }
 
     private static func awaitStart(_ socket: Int32) throws(StartupError) {
@@ -119,8 +138,11 @@ package final class MappableFiles: Sendable {
     package func open(_ file: Int32) throws(Errno) -> OwnedDescriptor {
         let name = "\(try ask(.open, file))"
         let place = directory.rawValue
-        return OwnedDescriptor(
+        let opened = OwnedDescriptor(
             adopting: try systemCall { unsafe openat(place, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW) })
+        // The name is good no longer. The kernel would remember it, and the file with it, until it runs short of memory.
+        _ = unsafe unlinkat(place, name, 0)
+        return opened
     }
 
     /// What the process says. One question at a time: an answer takes it less than another thread's wake-up.

@@ -11,6 +11,9 @@ struct Call: BitwiseCopyable {
     enum Kind: UInt32 {
         /// Answered with the name, a number, under which the file can be opened once.
         case open = 1
+        /// Answered with a `Protection`.
+        case protect
+        case unprotect
     }
 
     /// `Kind`, as it came.
@@ -25,6 +28,20 @@ struct Answer: BitwiseCopyable {
     var error: Int32 = 0
     /// What `Call.Kind` says; in the first answer, which nobody has asked for, a `StartStep`.
     var value: UInt64 = 0
+}
+
+/// Somebody is about to make a file shorter, and waits.
+struct Announcement: BitwiseCopyable {
+    var token: UInt64 = 0
+    /// As in `FileKey`; 0 where that cannot be known.
+    var device: UInt64 = 0
+    var number: UInt64 = 0
+    var length: UInt64 = 0
+}
+
+/// He may go on.
+struct Acknowledgement: BitwiseCopyable {
+    var token: UInt64 = 0
 }
 
 /// What the process does before it can serve, for its last words if it cannot.

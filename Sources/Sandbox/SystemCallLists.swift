@@ -182,6 +182,11 @@ extension SystemCallRule {
             .init("statx", for: "what a file is"),
             .init("ioctl", .unsigned(1, is: VFS_FUSE_BACKING_OPEN), for: "files that stand behind others"),
             .init("ioctl", .unsigned(1, is: VFS_FUSE_BACKING_CLOSE), for: "the same"),
+            .init("fanotify_mark", for: "files that are protected"),
+            .init("openat", .int(2, is: O_CLOEXEC), for: "/proc/TID/syscall"),
+            .init("faccessat", for: "whether a thread is the daemon's, where there is no faccessat2"),
+            .init("faccessat2", number: 439, for: "the same"),
+            .init("process_vm_readv", for: "the flags of openat2"),
         ]
     }
 

@@ -13,6 +13,8 @@ enum Main {
     nonisolated static func main() {
         let words = CommandLine.arguments
         guard words.count == 3, let scenario = scenarios[words[1]] else { exit(2) }
+        // Whatever hangs is a failure.
+        alarm(120)
         do {
             let files: MappableFiles
             do throws(StartupError) { files = try MappableFiles.start() } catch {
@@ -33,6 +35,9 @@ enum Main {
         "restricted": restricted,
         "abandoned": abandoned, "killed": killed, "stopped": stopped, "forged": forged, "lineage": lineage,
         "inherited": inherited, "other": other,
+        "announced": announced, "partial": partial, "busy": busy, "unheard": unheard, "finished": finished,
+        "gone": gone,
+        "untold": untold, "crowd": crowd, "released": released, "nested": nested,
     ]
 }
 

@@ -79,6 +79,27 @@ private func awaitGone(_ process: pid_t) {
     }
 }
 
+/// Nothing of a file is kept that nobody uses any more: its file system can be unmounted.
+func released(_ stage: Stage) throws {
+    expect(unshare(CLONE_NEWNS) == 0, "there is a namespace")
+    expect(mount(nil, "/", nil, VFS_MS_PRIVATE_TREE, nil) == 0, "of our own")
+    expect(mount("tmpfs", stage.folder, "tmpfs", 0, nil) == 0, "there is a file system")
+    if true {
+        let real = try stage.file("released", "text")
+        _ = try stage.files.protect(real.rawValue)
+        for _ in 0..<100 { _ = try stage.files.open(real.rawValue) }
+        let file = try stage.files.open(real.rawValue)
+        _ = try Window(file.rawValue)
+        expect(umount2(stage.folder, 0) != 0 && errno == EBUSY, "it is in use")
+    }
+    // The kernel says later that a file is closed.
+    let deadline = Deadline(milliseconds: 10_000)
+    while umount2(stage.folder, 0) != 0 {
+        if deadline.hasPassed { return expect(false, "it is free: \(errno)") }
+        usleep(1000)
+    }
+}
+
 /// The file system of the folder is one that the caller says something about: whether its files can be had is printed.
 func other(_ stage: Stage) throws {
     let real = try stage.file("other", "text")

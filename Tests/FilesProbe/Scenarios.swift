@@ -50,6 +50,10 @@ func content(_ stage: Stage) throws {
     expect(status(file.rawValue).st_mode & S_IFMT == S_IFREG, "it is a regular file")
     let flags = fcntl(file.rawValue, F_GETFD)
     expect(flags & FD_CLOEXEC != 0, "it is closed on exec")
+    var link = [UInt8](repeating: 0, count: 256)
+    let count = readlink("/proc/self/fd/\(file.rawValue)", &link, link.count)
+    let name = String(decoding: link.prefix(max(0, count)), as: UTF8.self)
+    expect(name.hasSuffix(" (deleted)"), "the kernel keeps nothing of it: \(name)")
     let window = try Window(file.rawValue)
     expect(window.text(0, 11) == "hello world", "the mapping has the file's data: \(window.text(0, 11))")
     expect(window.text(11, 4) == "\0\0\0\0", "the tail is zero")
@@ -127,11 +131,15 @@ func refused(_ stage: Stage) throws {
         let number = open(path, flags | O_CLOEXEC)
         let found = failure { _ = try stage.files.open(number) }
         expect(found == reason, "flags \(flags): \(found)")
+        let other = failure { _ = try stage.files.protect(number) }
+        expect(other == reason, "flags \(flags), to protect: \(other)")
         close(number)
     }
     let null = open("/dev/null", O_RDWR | O_CLOEXEC)
     let found = failure { _ = try stage.files.open(null) }
     expect(found == EINVAL, "a device: \(found)")
+    // All programs of the host would wait.
+    expect(failure { _ = try stage.files.protect(null) } == EINVAL, "a device is not protected")
     expect(failure { _ = try stage.files.open(-1) } == EBADF, "no descriptor")
     // A file of the file system itself is on nothing that could stand behind another.
     let real = try stage.file("refused", "text")

@@ -49,6 +49,7 @@
 
 #include "arena.h"
 #include "atomics.h"
+#include "fanotify.h"
 #include "files.h"
 #include "filter.h"
 #include "shared.h"
