@@ -124,7 +124,8 @@ private func openShare(
 ) throws(StartupError) -> Share {
     do {
         return try Share(
-            options, arena: arena, root: root, process: process, window: window, mappable: mappable.map { EndlessFiles($0) })
+            options, arena: arena, root: root, process: process, window: window,
+            mappable: mappable.map { EndlessFiles($0) })
     } catch let error as StartupError {
         throw error
     } catch let error as Errno {

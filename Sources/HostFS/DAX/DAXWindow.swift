@@ -168,8 +168,9 @@ package final class DAXWindow: Sendable {
 
     // MARK: Sizes
 
-    /// Somebody else is about to make a file `size` bytes long.
-    package func cut(_ key: FileKey, to size: UInt64) {
+    /// Somebody else is about to make a file `size` bytes long. `device` is major << 32 | minor.
+    package func cut(device: UInt64, number: UInt64, to size: UInt64) {
+        let key = FileKey(device: device, number: number)
         state.withLock { state in
             guard let file = state.files[key] else { return }
             if file.limit == nil { limited.add(1, ordering: .releasing) }
@@ -312,20 +313,19 @@ package final class DAXWindow: Sendable {
     ) throws(Errno) -> MappedFile {
         if let file = state.files[key] { return file }
         try takeQuota()
-        let real: OwnedDescriptor
-        var endless: EndlessFile?
         do throws(Errno) {
-            real = try open()
-            if let source { endless = EndlessFile(try source.open(real.rawValue)) }
+            let real = try open()
+            let endless: EndlessFile? =
+                if let source { EndlessFile(try source.open(real.rawValue)) } else { nil }
+            // After the file has been opened for the VMM: what is opened later is watched at each access.
+            source?.protect(real.rawValue)
+            let file = MappedFile(key, real, endless: endless)
+            state.files[key] = file
+            return file
         } catch {
             giveBackQuota()
             throw error
         }
-        // After the file has been opened for the VMM: what is opened later is watched at each access.
-        source?.protect(real.rawValue)
-        let file = MappedFile(key, real, endless: endless)
-        state.files[key] = file
-        return file
     }
 
     /// Closes a file of which nothing is mapped any more.

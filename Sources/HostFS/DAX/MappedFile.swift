@@ -3,12 +3,12 @@ import FuseServer
 import HostOS
 
 /// What tells a mapped file from others while it is open.
-package struct FileKey: Hashable, Sendable {
+struct FileKey: Hashable, Sendable {
     /// major << 32 | minor.
-    package var device: UInt64
-    package var number: UInt64
+    var device: UInt64
+    var number: UInt64
 
-    package init(device: UInt64, number: UInt64) {
+    init(device: UInt64, number: UInt64) {
         self.device = device
         self.number = number
     }
