@@ -27,6 +27,11 @@ import Testing
         #expect(try result("fcntl", -1, Int(F_GETFL)) == EBADF)
         #expect(try result("ioctl", -1, Int(VFS_FUSE_BACKING_OPEN)) == EBADF)
         #expect(try result("ioctl", -1, Int(VFS_FUSE_BACKING_CLOSE)) == EBADF)
+        #expect(try result("fanotify_mark", -1, 1, 1, -1) == EBADF)
+        #expect(try result("openat", -1, 0, Int(O_CLOEXEC)) == EFAULT)
+        #expect(try result("faccessat2", -1, 0) == EFAULT)
+        // No process, or no memory: it is made.
+        #expect(try result("process_vm_readv", 0x3fff_ffff, 0, 0, 0, 0, 0) != nil)
     }
 
     @Test func whatElseItsRightsAllowIsNot() throws {
@@ -43,6 +48,10 @@ import Testing
             #expect(try result(name, -1) == nil, "\(name)")
         }
         #expect(try result("ioctl", -1, Int(TIOCSTI)) == nil)
+        // Only to read what is there.
+        for flags in [0, O_CLOEXEC | O_RDWR, O_CLOEXEC | O_WRONLY, O_CLOEXEC | O_CREAT, O_CLOEXEC | O_TRUNC] {
+            #expect(try result("openat", -1, 0, Int(flags)) == nil, "\(flags)")
+        }
         #expect(try result("fcntl", -1, Int(F_SETOWN), 1) == nil)
         #expect(try result("mmap", 0, 4096, Int(PROT_EXEC), Int(MAP_PRIVATE | MAP_ANONYMOUS), -1, 0) == nil)
     }
