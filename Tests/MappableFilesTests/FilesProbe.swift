@@ -6,11 +6,15 @@ import Testing
 
 /// The program of Tests/FilesProbe, which does one scenario.
 enum FilesProbe {
+    /// - Parameter launcher: a shell command that runs it, as "$@".
     /// - Returns: how it ended, and what it says was not as expected.
-    static func run(_ scenario: String, in folder: String) throws -> (end: ChildProcess.End, words: String) {
+    static func run(
+        _ scenario: String, in folder: String, launcher: String = "\"$@\""
+    ) throws -> (end: ChildProcess.End, words: String) {
         let own = try Files.ownProgram()
         let built = own.prefix(upTo: try #require(own.lastIndex(of: "/")))
-        let result = try ChildProcess.run("\(built)/filesprobe", [scenario, folder])
+        let result = try ChildProcess.run(
+            "/bin/sh", ["-c", launcher, "sh", "\(built)/filesprobe", scenario, folder])
         return (result.end, String(decoding: result.errors, as: UTF8.self))
     }
 

@@ -23,6 +23,36 @@ struct MappableFilesTests {
 
     @Test func truncationsOnTmpfs() throws { try FilesProbe.expectSuccess("partial", in: "/dev/shm") }
 
+    /// A file system on another one; two of them one on the other are too many.
+    @Test func onOverlays() throws {
+        let directory = try TemporaryDirectory(prefix: "files-test-")
+        let mounts = """
+            cd \(directory.path) && mount -t tmpfs files . && cd \(directory.path) &&
+            mkdir low up work over up2 work2 over2 &&
+            mount -t overlay files -o lowerdir=low,upperdir=up,workdir=work over &&
+            mount -t overlay files -o lowerdir=over,upperdir=up2,workdir=work2 over2
+            """
+        let launcher = "unshare -m /bin/sh -c '\(mounts) && exec \"$@\"' sh \"$@\""
+        let once = try FilesProbe.run("other", in: directory.path + "/over", launcher: launcher)
+        #expect(once.end == .exited(0), Comment(rawValue: once.words))
+        let twice = try FilesProbe.run("other", in: directory.path + "/over2", launcher: launcher)
+        #expect(twice.end == .exited(1) && twice.words == "\(Errno.ELOOP)\n", Comment(rawValue: twice.words))
+    }
+
+    /// What the caller reads when it has to go on without.
+    @Test func whoMayNotIsTold() throws {
+        for launcher in [
+            "setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin \"$@\"",
+            "unshare --user --map-root-user \"$@\"",
+        ] {
+            let result = try FilesProbe.run("start", in: "/", launcher: launcher)
+            #expect(result.end == .exited(77))
+            #expect(
+                result.words == "cannot make files mappable beyond their end: Operation not permitted; "
+                    + "it takes CAP_SYS_ADMIN, not in a user namespace\n")
+        }
+    }
+
     @Test(arguments: ["content", "untouched", "other"]) func onTmpfs(scenario: String) throws {
         try FilesProbe.expectSuccess(scenario, in: "/dev/shm")
     }
