@@ -129,12 +129,14 @@ package final class MappableFiles: Sendable {
     /// Opens a file that has the data of `file` and a size of 2^62 bytes; what is written to it beyond the end makes `file` longer, what
     /// is mapped there does not. Any thread.
     ///
-    /// It waits for two processes' turns, and some seconds if the other one hangs.
+    /// It waits for the other process's turn a few times. If that one hangs it is an error after some seconds, or where the kernel is the one
+    /// that waits for it after half a minute (Linux 6.15).
     ///
     /// - Parameter file: a regular file that was opened O_RDWR without O_APPEND; it stays the caller's.
     /// - Returns: O_RDWR, close-on-exec.
     /// - Throws: EACCES and EINVAL for other files; ELOOP for one on a file system that stands on two others; EOPNOTSUPP and others
-    ///   where the file system cannot; ETIMEDOUT when the process hangs; ECONNRESET, EPIPE or ENOTCONN when it has gone.
+    ///   where the file system cannot; ETIMEDOUT or ECONNABORTED when the process hangs; ECONNRESET, EPIPE
+    ///   or ENOTCONN when it has gone.
     package func open(_ file: Int32) throws(Errno) -> OwnedDescriptor {
         let name = "\(try ask(.open, file))"
         let place = directory.rawValue
