@@ -96,6 +96,11 @@ struct FileServer {
             body.attrValid = Self.longTime
             body.attributes = Self.attributes(header.nodeID)
             reply(header, body)
+        // For whoever wants to know what kind of file system it is: fstatfs(2) asks.
+        case .statfs:
+            var body = StatFSOut()
+            (body.bsize, body.frsize, body.namelen) = (4096, 4096, 255)
+            reply(header, body)
         case .open: open(header)
         case .release:
             // The handle is the number of the backing file, which an open file did not need any more.

@@ -94,6 +94,7 @@ package final class DAXWindow: Sendable {
                 remove(index, &state)
             }
             let file = try file(key, &state, open)
+            raise(file, status, &state)
             if !mapsAnySize {
                 let size = try FileStatus(of: file.real.rawValue).raw.stx_size
                 guard arguments.fileOffset + Self.chunkByteCount <= size else {
@@ -168,26 +169,35 @@ package final class DAXWindow: Sendable {
 
     // MARK: Sizes
 
-    /// Somebody else is about to make a file `size` bytes long. `device` is major << 32 | minor.
+    /// Somebody else is about to make a file `size` bytes long. `device` is major << 32 | minor. When this returns no guest sees what
+    /// goes.
     package func cut(device: UInt64, number: UInt64, to size: UInt64) {
         let key = FileKey(device: device, number: number)
-        state.withLock { state in
-            guard let file = state.files[key] else { return }
+        let hasChanged = state.withLock { state in
+            guard let file = state.files[key], let status = try? FileStatus(of: file.real.rawValue) else {
+                return false
+            }
             if file.limit == nil { limited.add(1, ordering: .releasing) }
             file.limit = min(size, file.limit ?? .max)
-            (file.nextLook, file.lookCount) = (monotonicNanoseconds() + Self.firstLook, 0)
-            adapt(to: file, &state)
+            let now = monotonicNanoseconds()
+            (file.changeTime, file.settled) = (status.changeTime, now + Self.settlingTime)
+            (file.nextLook, file.lookCount) = (now + Self.firstLook, 0)
+            return adapt(to: file, &state)
         }
         news.signal()
+        // Under TCG a processor may use what QEMU has just taken away until the end of its current step.
+        if hasChanged { _ = waitReadable(-1, timeoutMilliseconds: Self.stepMilliseconds) }
     }
 
-    private static let firstLook: Int64 = 1_000_000
-    private static let mostLooks = 5
+    private static let stepMilliseconds: Int32 = 30
+    private static let settlingTime: Int64 = 500_000_000
+    private static let firstLook: Int64 = 50_000_000
+    private static let mostLooks = 4
 
     /// The body of a thread: looks whether files have really become shorter, which their owners may not have been allowed to, or
     /// have grown again. What is there must not stay hidden from a guest that was told of it long ago.
     ///
-    /// Five looks, from a millisecond to ten seconds after the announcement.
+    /// Four looks, from a twentieth of a second to a minute after the announcement.
     package func lookAtSizes(until stop: EventFD) {
         while true {
             let next = state.withLock { $0.files.values.compactMap(\.nextLook).min() }
@@ -210,28 +220,35 @@ package final class DAXWindow: Sendable {
         var delay = Self.firstLook
         for _ in 0..<file.lookCount { delay *= 10 }
         file.nextLook = file.lookCount < Self.mostLooks ? now + delay : nil
-        guard let size = try? FileStatus(of: file.real.rawValue).raw.stx_size, let limit = file.limit,
-            size > limit
-        else { return }
-        file.limit = size
-        adapt(to: file, &state)
+        guard let status = try? FileStatus(of: file.real.rawValue) else { return }
+        raise(file, status, &state)
     }
 
-    /// The guest is about to be told that a file has `size` bytes.
-    func tell(_ key: FileKey, _ size: UInt64) {
+    /// The guest is about to be told of a file's size.
+    func tell(_ status: FileStatus) {
         state.withLock { state in
-            guard let file = state.files[key], let limit = file.limit, size > limit else { return }
-            file.limit = size
-            adapt(to: file, &state)
+            guard let file = state.files[FileKey(status)] else { return }
+            raise(file, status, &state)
         }
     }
 
-    /// Maps anew what shows too much or too little of a file.
-    private func adapt(to file: MappedFile, _ state: inout State) {
+    private func raise(_ file: MappedFile, _ status: FileStatus, _ state: inout State) {
+        guard let limit = file.limit, status.raw.stx_size > limit,
+            file.isSettled(status, now: monotonicNanoseconds())
+        else { return }
+        file.limit = status.raw.stx_size
+        adapt(to: file, &state)
+    }
+
+    /// Maps anew what shows too much or too little of a file. Whether there was any.
+    @discardableResult
+    private func adapt(to file: MappedFile, _ state: inout State) -> Bool {
+        var hasChanged = false
         for index in state.chunks.indices {
             guard var chunk = state.chunks[index], chunk.file === file else { continue }
             var byteCount = file.byteCount(ofChunkAt: chunk.fileOffset)
             if byteCount == chunk.byteCount { continue }
+            hasChanged = true
             if 1..<Self.chunkByteCount ~= byteCount, pieceCount(state) >= Self.maximumPieceCount {
                 byteCount = 0
             }
@@ -250,6 +267,7 @@ package final class DAXWindow: Sendable {
             }
         }
         drop(file, &state)
+        return hasChanged
     }
 
     // MARK: Chunks

@@ -16,6 +16,17 @@ struct FileKey: Hashable, Sendable {
     init(_ status: FileStatus) { self.init(device: status.device, number: status.raw.stx_ino) }
 }
 
+struct FileTime: Equatable {
+    let seconds: Int64
+    let nanoseconds: UInt32
+}
+
+extension FileStatus {
+    var changeTime: FileTime {
+        FileTime(seconds: raw.stx_ctime.tv_sec, nanoseconds: raw.stx_ctime.tv_nsec)
+    }
+}
+
 /// A file of which some chunk is in the window. Only under the window's lock.
 final class MappedFile: @unchecked Sendable {
     // SAFETY: @unchecked because the variables are the window's, which has a lock.
@@ -29,10 +40,19 @@ final class MappedFile: @unchecked Sendable {
     /// Somebody else has made it shorter, and the guest may not know yet: no page at or behind this size is mapped. What the guest
     /// is told to be larger is mapped before. nil: the guest knows all sizes that it had, and touches nothing behind the end.
     var limit: UInt64?
-    /// After the limit was set: when to look next whether the file has really become shorter (`monotonicNanoseconds`), and how often
-    /// that was done.
+    /// How the file was when the limit was last set, before it became shorter, and until when that may not have happened yet
+    /// (`monotonicNanoseconds`).
+    var changeTime = FileTime(seconds: 0, nanoseconds: 0)
+    var settled: Int64 = 0
+    /// When to look next whether the file has really become shorter, and how often that was done.
     var nextLook: Int64?
     var lookCount = 0
+
+    /// Whether what was announced has happened, so that the size in `status` counts. Linux gives files that somebody looks at a new
+    /// time with each change (multigrain timestamps, 6.13); whoever was allowed to change it is not long about it.
+    func isSettled(_ status: FileStatus, now: Int64) -> Bool {
+        now >= settled || status.changeTime != changeTime
+    }
 
     init(_ key: FileKey, _ real: consuming OwnedDescriptor, endless: EndlessFile?) {
         self.key = key

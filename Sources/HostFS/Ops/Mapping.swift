@@ -44,7 +44,7 @@ extension HostFS {
     /// through the window.
     func noteAttributes(_ status: FileStatus) -> Bool {
         guard let window = share.window else { return false }
-        if window.hasLimits { window.tell(FileKey(status), status.raw.stx_size) }
+        if window.hasLimits { window.tell(status) }
         return isNegotiated(InitFlags.hasInodeDAX) && window.grants.takes(status, readOnly: isReadOnly)
     }
 
@@ -53,7 +53,7 @@ extension HostFS {
         guard let window = share.window, window.hasLimits, let status = try? FileStatus(of: file) else {
             return
         }
-        window.tell(FileKey(status), status.raw.stx_size)
+        window.tell(status)
     }
 }
 
