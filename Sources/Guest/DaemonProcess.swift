@@ -65,11 +65,6 @@ package struct DaemonConfiguration: Sendable {
         }
         if kind != .swift && requestQueues > 1 { throw refuse("more than one request queue") }
         if kind != .swift && windowMebibytes != nil { throw refuse("DAX window") }
-        if readOnly && windowMebibytes != nil {
-            throw StartupError(
-                operation: "share", subject: directory,
-                reason: "QEMU maps only files that may be written, so a read-only share has no DAX window")
-        }
         if kind == .c {
             if readOnly { throw refuse("read-only mode") }
             if machine == .uml { throw refuse("--tag, which UML needs") }
@@ -81,6 +76,8 @@ package struct DaemonConfiguration: Sendable {
         if machine == .uml || windowMebibytes != nil { result.append("--tag=\(tag)") }
         if let windowMebibytes { result.append("--dax-window=\(windowMebibytes)M") }
         if readOnly { result.append("--readonly") }
+        // Only a mount asks for that, which is not QEMU.
+        if readOnly && windowMebibytes != nil { result.append("--dax-read-only") }
         if let cache { result.append("--cache=\(cache)") }
         if kind == .swift { result.append("--num-request-queues=\(requestQueues)") }
         if kind == .swift, let guestRoot, !decidesOnIDs {

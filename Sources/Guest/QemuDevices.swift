@@ -58,6 +58,9 @@ enum QemuDevices {
             if configuration.machine == .uml {
                 throw refuse(share.tag, "UML's devices have no shared memory")
             }
+            if share.readOnly {
+                throw refuse(share.tag, "it is read-only, and QEMU maps only files that may be written")
+            }
             guard size >= 2, size <= windowLimit, size & (size - 1) == 0 else {
                 throw refuse(share.tag, "its size must be a power of two from 2M to \(windowLimit)M")
             }

@@ -19,6 +19,8 @@ package enum Requirement: String, CaseIterable, Sendable {
     case root
     /// /dev/fuse, for a test that mounts.
     case fuse
+    /// What makes files of any size mappable: FUSE_PASSTHROUGH (Linux 6.9) and the right to use it.
+    case passthrough
     /// fusermount3, for a test that mounts without being root.
     case fusermount
 
@@ -34,9 +36,23 @@ package enum Requirement: String, CaseIterable, Sendable {
         case .debianRoot:
             Files.isReadable("\(Lab.debianRoot).stamp") ? nil : "a Debian tree (scripts/debian-root)"
         case .root: geteuid() == 0 ? nil : "root"
+        case .passthrough: missingPassthrough
         case .fusermount: Files.program("fusermount3") == nil ? "fusermount3 (package fuse3)" : nil
         case .fuse: (try? openFuseDevice().rawValue) == nil ? "/dev/fuse" : nil
         }
+    }
+
+    /// A daemon of ours says what it lacks when it starts.
+    private var missingPassthrough: String? {
+        do throws(StartupError) {
+            let directory = try starting("make", "a temporary directory") { () throws(Errno) in
+                try TemporaryDirectory(prefix: "virtiofs-")
+            }
+            var daemon = DaemonConfiguration(tag: "none", directory: directory.path)
+            daemon.windowMebibytes = 2
+            let lines = try DaemonProcess(daemon).messageText.split(separator: "\n")
+            return lines.first { $0.contains("multiple of 2 MiB") }.map { "FUSE passthrough (\($0))" }
+        } catch { return "\(error)" }
     }
 
     private func missingGuest(_ machine: Machine) -> String? {

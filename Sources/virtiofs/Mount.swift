@@ -30,6 +30,12 @@ struct MountCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Threads that carry requests (default: one to a queue).", valueName: "N"))
     var threads: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Answer READs of large files from a DAX window of the daemon: how large it is, or with --socket-path how "
+                + "much of it is used at most.", valueName: "SIZE"))
+    var dax: MemoryArgument?
+
     @Flag(name: [.customLong("read-only"), .customLong("readonly")], help: "Mount read-only.")
     var readOnly = false
 

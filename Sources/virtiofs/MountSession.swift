@@ -51,6 +51,7 @@ struct MountSession {
         daemon.verbose = options.verbose && options.readyDescriptor == nil
         let isOurs = try DaemonProcess.kind(of: daemon.program ?? "") == .swift
         daemon.requestQueues = queues
+        daemon.windowMebibytes = options.dax?.mebibytes
         // QEMU's daemon knows no read-only mode; the mount does.
         if !isOurs { daemon.readOnly = false }
         return try DaemonProcess(daemon)
@@ -65,6 +66,7 @@ struct MountSession {
         mount.readOnly = options.readOnly
         mount.queues = queues
         mount.threads = options.threads
+        mount.windowByteCount = options.dax.map { $0.mebibytes << 20 }
         return try Mount(try connect(to: daemon?.socketPath ?? source), mount)
     }
 
@@ -99,6 +101,7 @@ struct MountSession {
         case .failed(let error): status = lament(mount, "/dev/fuse failed: \(describe(error))")
         }
         mount.close()
+        if options.readyDescriptor == nil, let counts = mount.windowCounts { Self.say(Self.summary(counts)) }
         if end == .unmounted, isDead(mount.path) {
             Log.error("the connection of \(mount.path) was aborted; unmount it with: umount \(mount.path)")
             status = 1
@@ -129,6 +132,12 @@ struct MountSession {
     private func isDead(_ path: String) -> Bool {
         var status = stat()
         return unsafe stat(path, &status) != 0 && errno == ENOTCONN
+    }
+
+    /// One line about the window.
+    static func summary(_ counts: WindowCounts) -> String {
+        "the window answered \(counts.hits) of \(counts.hits + counts.misses) reads; \(counts.mappings) pieces of files were "
+            + "mapped, \(counts.reclaims) taken back for others, \(counts.mapped) of \(counts.ranges) are in use"
     }
 
     static func say(_ text: String) {

@@ -68,10 +68,6 @@ import Testing
             }
             #expect(error?.reason == "this virtiofsd has no DAX window")
         }
-        configuration.readOnly = true
-        #expect(throws: StartupError.self) {
-            try configuration.arguments(kind: .swift, socketPath: "/s", machine: .qemu)
-        }
     }
 
     /// Nothing is added to what an option decides, nor for other daemons.

@@ -34,6 +34,9 @@ import Testing
         #expect(
             refusal(configuration(512, 2)) == "QEMU can map 512M of files in all, and these are 514M")
         #expect(refusal(configuration(64, machine: .uml)) == "UML's devices have no shared memory")
+        var readOnly = configuration(64)
+        readOnly.shares[0].readOnly = true
+        #expect(refusal(readOnly) == "it is read-only, and QEMU maps only files that may be written")
         var sizeless = configuration(nil)
         sizeless.shares[0].dax = .always
         #expect(refusal(sizeless) != nil)

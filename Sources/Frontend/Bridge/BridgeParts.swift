@@ -12,6 +12,8 @@ struct BridgeParts: Sendable {
     let turn = Turn()
     /// Readable when all threads are to end.
     let stop: EventFD
+    /// What is read without the daemon; nil where no window is used.
+    var reads: MappedReads?
 
     /// Where all requests about one object go, in the order in which the kernel has sent them. Linux drops a cached page whose
     /// WRITE is still on its way when the file has changed otherwise; a READ of it that overtook the WRITE would bring back old

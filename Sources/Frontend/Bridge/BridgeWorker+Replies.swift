@@ -13,11 +13,13 @@ extension BridgeWorker {
         let slot = Int(completion.token)
         let request = lane.request(in: slot)
         defer { lane.release(slot) }
-        guard request.channel >= 0 else { return }
+        if case .none = request.own, request.channel < 0 { return }
         var header = OutHeader()
         unsafe withUnsafeMutableBytes(of: &header) { unsafe lane.readReply(in: slot, into: $0) }
         let verdict = ReplyVerdict(
             header: header, written: completion.written, unique: request.unique, shape: request.shape)
+        if let reads = parts.reads { observe(verdict, of: request, in: slot, of: lane, reads) }
+        guard request.channel >= 0 else { return }
         switch verdict {
         case .failure(let error): answer(request.channel, request.unique, error: error)
         case .success(let count): answer(request, in: slot, of: lane, bodyByteCount: count)
@@ -64,7 +66,7 @@ extension BridgeWorker {
     }
 
     /// Puts a reply's header into private memory, as the first vector.
-    private func beginReply(_ unique: UInt64, bodyByteCount: Int, error: Int32) {
+    func beginReply(_ unique: UInt64, bodyByteCount: Int, error: Int32) {
         var header = OutHeader()
         header.length = UInt32(clamping: MemoryLayout<OutHeader>.size + bodyByteCount)
         header.error = error
@@ -73,7 +75,7 @@ extension BridgeWorker {
         unsafe vectors[0] = iovec(iov_base: scratch.baseAddress, iov_len: MemoryLayout<OutHeader>.size)
     }
 
-    private func send(to channel: Int32, vectorCount: Int32) throws(Errno) {
+    func send(to channel: Int32, vectorCount: Int32) throws(Errno) {
         _ = try systemCall { unsafe writev(channel, vectors, vectorCount) }
     }
 }

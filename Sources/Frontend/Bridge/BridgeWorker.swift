@@ -25,13 +25,15 @@ enum WorkerEnd: Equatable, Sendable {
     /// Whose completions it collects.
     private let lane: Lane
     let channel: Int32
-    private let parts: BridgeParts
+    let parts: BridgeParts
     /// What wakes it: the channel, the lane's interrupt, the end. And the same without the channel.
     private let everything: EventSet
     private let withoutChannel: EventSet
-    private var hand = BufferHand()
+    var hand = BufferHand()
+    /// A READ that the window answers, between our turn and the copy.
+    var mappedRead: MappedRead?
     /// Private memory: the first bytes of a request, and a reply's header with a fixed body behind it.
-    private let prefix: UnsafeMutableRawBufferPointer
+    let prefix: UnsafeMutableRawBufferPointer
     let scratch: UnsafeMutableRawBufferPointer
     let vectors: UnsafeMutablePointer<iovec>
 
@@ -80,6 +82,7 @@ enum WorkerEnd: Equatable, Sendable {
                     let end = try parts.turn.withLock { () throws(Errno) in try readRequest() }
                     if let end { return end }
                 }
+                if let reads = parts.reads { try serve(reads) }
                 if lane.queue.armInterrupts() { continue }
                 let ready =
                     mayRead
@@ -135,13 +138,15 @@ enum WorkerEnd: Equatable, Sendable {
 
     /// - Parameters:
     ///   - count: the length of the request, whose first bytes are in `prefix` and the others in `buffer`.
-    private func forward(_ header: InHeader, byteCount count: Int, in buffer: RAMBuffer) throws(Errno) {
+    func forward(_ header: InHeader, byteCount count: Int, in buffer: RAMBuffer) throws(Errno) {
         let start = unsafe min(count, prefix.count)
         let message = unsafe UnsafeRawBufferPointer(rebasing: prefix[..<start])
         let arguments = unsafe UnsafeRawBufferPointer(rebasing: message[MemoryLayout<InHeader>.size...])
         let opcode = Opcode(rawValue: header.opcode)
         switch opcode {
-        case .forget: return try unsafe parts.forgets.forget(message)
+        case .forget:
+            if let reads = parts.reads, unsafe isLater(header.nodeID, arguments, reads) { return }
+            return try unsafe parts.forgets.forget(message)
         case .batchForget: return try forgetBatch(header, byteCount: count, in: buffer)
         case .interrupt:
             guard arguments.count >= MemoryLayout<InterruptIn>.size else { return }
@@ -155,23 +160,29 @@ enum WorkerEnd: Equatable, Sendable {
         case .refused(let error): return answer(channel, header.unique, error: -error.rawValue)
         default: break
         }
+        if opcode == .read, let reads = parts.reads, unsafe isMapped(header, arguments, reads) { return }
         let target = parts.lane(of: header.nodeID)
         if opcode == .setlkw && target.isCrowded {
             return answer(channel, header.unique, error: -Errno.ENOLCK.rawValue)
         }
-        try unsafe submit(header.unique, shape, message, rest: count - start, in: buffer, to: target)
+        var watched = WatchedRequest()
+        if let reads = parts.reads, let opcode {
+            unsafe watched = WatchedRequest(opcode, node: header.nodeID, arguments, reads)
+        }
+        try unsafe submit(
+            header.unique, shape, watched, message, rest: count - start, in: buffer, to: target)
     }
 
-    private func submit(
-        _ unique: UInt64, _ shape: ReplyShape, _ start: UnsafeRawBufferPointer, rest: Int,
-        in buffer: RAMBuffer, to lane: Lane
+    func submit(
+        _ unique: UInt64, _ shape: ReplyShape, _ watched: WatchedRequest, _ start: UnsafeRawBufferPointer,
+        rest: Int, in buffer: RAMBuffer, to lane: Lane
     ) throws(Errno) {
         let isInline = start.count + rest <= SlotLayout.requestByteCount
         let header = MemoryLayout<OutHeader>.size
         let isShort = header + shape.room <= SlotLayout.replyByteCount
         let request = LaneRequest(
             channel: channel, unique: unique, shape: shape, requestBuffer: isInline ? -1 : hand.reading,
-            replyBuffer: isShort ? -1 : hand.spare)
+            replyBuffer: isShort ? -1 : hand.spare, watched: watched)
         guard let slot = try takeSlot(of: lane, for: request) else { return }
         unsafe lane.write(start, in: slot)
         if isInline && rest > 0 {
@@ -196,6 +207,7 @@ enum WorkerEnd: Equatable, Sendable {
                 writable: writable.span.extracting(first: isShort ? 1 : 2))
             parts.interrupts.submitted(unique, on: lane)
         } catch {
+            parts.reads?.ended(watched)
             lane.release(slot)
             answer(channel, unique, error: -Errno.EIO.rawValue)
         }
@@ -228,6 +240,7 @@ enum WorkerEnd: Equatable, Sendable {
             unsafe buffer.copy(
                 from: max(0, offset - inPrefix),
                 into: UnsafeMutableRawBufferPointer(rebasing: target[first...]))
+            if let reads = parts.reads { unsafe leaveOutMapped(target, reads) }
         }
     }
 }

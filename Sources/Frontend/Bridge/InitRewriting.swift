@@ -14,10 +14,15 @@ enum InitRewriting {
     /// leaves its queues empty.
     static let backgroundRequests: UInt16 = 64
 
+    /// What the kernel does not offer, and we do where we use the back-end's window ourselves.
+    static let window = InitFlags.mapAlignment | InitFlags.hasInodeDAX
+
     /// The kernel's offer as the back-end gets it.
-    static func request(_ offered: InitIn) -> InitIn {
+    static func request(_ offered: InitIn, withWindow: Bool = false) -> InitIn {
         var result = offered
-        let flags = offered.allFlags & ~impossible
+        var flags = offered.allFlags & ~impossible
+        // An older kernel has no second half, in which one of the two is.
+        if withWindow && flags & InitFlags.initExtended != 0 { flags |= window }
         result.flags = UInt32(truncatingIfNeeded: flags)
         result.flags2 = UInt32(truncatingIfNeeded: flags >> 32)
         return result

@@ -167,6 +167,10 @@ struct LaneRequest: Sendable {
     /// The pool's buffers that hold the end of the request and the reply's body; −1: none.
     var requestBuffer = -1
     var replyBuffer = -1
+    /// Where `channel` is −1: what it is for.
+    var own = OwnRequest.none
+    /// What the answer means for files that may be mapped.
+    var watched = WatchedRequest()
 }
 
 private struct InterruptMessage: BitwiseCopyable {

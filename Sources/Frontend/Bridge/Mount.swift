@@ -17,6 +17,9 @@ package struct MountOptions: Sendable {
     package var queues: Int?
     /// Threads that carry requests; nil for one to each queue.
     package var threads: Int?
+    /// Answers READs of files that the daemon wants mapped from its DAX window, of which so many bytes are used at most; nil:
+    /// all go to the daemon.
+    package var windowByteCount: Int?
     /// How long the daemon may take to answer while the mount is made and when it ends.
     package var timeoutMilliseconds: Int32 = 30_000
 
@@ -54,6 +57,9 @@ package final class Mount {
     private let watch: FrontendWatch
     private let bridge: FuseBridge
     private let mount: FuseMount
+    let reads: MappedReads?
+    /// Serves the daemon's own requests where its window is used.
+    private let channel: ChannelThread?
     private let options: MountOptions
     private var isHealthy = true
     private var isOpen = true
@@ -78,7 +84,9 @@ package final class Mount {
                 operation: "use the daemon of", subject: options.source, reason: "\(error)")
         }
         self.frontend = frontend
-        watch = FrontendWatch(frontend)
+        watch = FrontendWatch(frontend, servesChannel: false)
+        reads = try Self.mappedReads(frontend, options)
+        channel = try Self.serveChannel(of: frontend, options)
         let buffers = frontend.buffers
         let pool = memory.pool(buffers)
         let lanes = (0..<memory.lanes).map {
@@ -94,13 +102,14 @@ package final class Mount {
         path = mount.path
         do throws(Errno) {
             let device = mounted.takeDevice()
-            try MountHandshake(lane: lanes[0], connection: session.connection.descriptor.rawValue)
-                .initialize(device.rawValue, until: Deadline(milliseconds: options.timeoutMilliseconds))
+            try MountHandshake(
+                lane: lanes[0], connection: session.connection.descriptor.rawValue, withWindow: reads != nil
+            ).initialize(device.rawValue, until: Deadline(milliseconds: options.timeoutMilliseconds))
             bridge = try FuseBridge(
                 device: device, lanes: lanes, pool: pool, forgets: frontend.queues[0].chains,
-                buffers: buffers, memory: memory)
+                buffers: buffers, memory: memory, reads: reads)
         } catch {
-            // The channel is closed by now, so nothing can wait for us.
+            // The device is closed by now, so nothing can wait for us.
             try? mount.unmount(lazily: true)
             throw StartupError(
                 operation: "use the daemon of", subject: options.source,
@@ -121,7 +130,7 @@ package final class Mount {
         } catch {
             throw .system(error)
         }
-        try session.negotiate(wanted: FrontendOptions().protocolFeatures)
+        try session.negotiate(wanted: protocolFeatures(options))
         return session
     }
 
@@ -161,7 +170,8 @@ package final class Mount {
         let deadline = Deadline(milliseconds: timeoutMilliseconds)
         while true {
             let ready = waitReadable(
-                any: [stop, bridge.ended.descriptor.rawValue] + watch.descriptors,
+                any: [stop, bridge.ended.descriptor.rawValue, channel?.ended.descriptor.rawValue ?? -1]
+                    + watch.descriptors,
                 timeoutMilliseconds: deadline.remainingMilliseconds)
             // First: a signal to all of us ends the daemon too.
             if ready[0] { return .asked }
@@ -183,6 +193,7 @@ package final class Mount {
     private func daemonFailure() -> DaemonFailure? {
         do throws(DaemonFailure) {
             try watch.check()
+            if let error = channel?.failure { throw .channel(error) }
             return nil
         } catch {
             isHealthy = false

@@ -9,6 +9,8 @@ struct MountHandshake {
     let lane: Lane
     /// To the back-end.
     let connection: Int32
+    /// The back-end's window is used.
+    var withWindow = false
 
     /// INIT of the kernel and its answer, both as `InitRewriting` says.
     ///
@@ -24,7 +26,7 @@ struct MountHandshake {
         unsafe withUnsafeMutableBytes(of: &request) { unsafe $0.copyBytes(from: buffer[..<min(count, size)]) }
         guard request.header.opcode == Opcode.initialize.rawValue else { throw .EPROTO }
         request.header.length = UInt32(size)
-        request.body = InitRewriting.request(request.body)
+        request.body = InitRewriting.request(request.body, withWindow: withWindow)
 
         let shape = ReplyShape.fixed(MemoryLayout<InitOut>.size)
         let message = request

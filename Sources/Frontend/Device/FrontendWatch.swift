@@ -15,9 +15,10 @@ package final class FrontendWatch {
     private let channel: BackendChannel?
     private let queues: [ChainQueue]
 
-    package init(_ frontend: DeviceFrontend) {
+    /// - Parameter servesChannel: false where somebody else does.
+    package init(_ frontend: DeviceFrontend, servesChannel: Bool = true) {
         session = frontend.session
-        channel = frontend.channel
+        channel = servesChannel ? frontend.channel : nil
         queues = frontend.queues.map(\.chains)
         descriptors =
             [session.connection.descriptor.rawValue] + queues.map(\.errorDescriptor)

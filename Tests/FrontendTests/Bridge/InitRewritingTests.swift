@@ -52,6 +52,18 @@ import Testing
         #expect(reply.minor == 38 && reply.maxReadahead == 65536 && reply.timeGranularity == 1)
     }
 
+    /// Where the window is used it is ours: the kernel neither offers it nor hears of it.
+    @Test func theWindowIsOurs() {
+        let window = InitFlags.mapAlignment | InitFlags.hasInodeDAX
+        let offered = offer(InitFlags.asyncRead | InitFlags.initExtended)
+        let rewritten = InitRewriting.request(offered, withWindow: true)
+        #expect(rewritten.allFlags == offered.allFlags | window)
+        let reply = InitRewriting.reply(choice(everything), to: rewritten, dataByteCount: 1 << 20)
+        #expect(reply.allFlags == offered.allFlags && reply.mapAlignment == 0)
+        let old = InitRewriting.request(offer(InitFlags.asyncRead), withWindow: true)
+        #expect(old.allFlags == InitFlags.asyncRead, "one of the flags is in the second half")
+    }
+
     @Test func flags2MeanNothingUnlessBothSay() {
         let high = InitFlags.createSupplementaryGroup
         let old = InitRewriting.reply(

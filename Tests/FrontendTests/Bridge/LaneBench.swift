@@ -32,6 +32,30 @@ final class LaneBench {
 
     var lane: Lane { Lane(queue: queue, arena: buffers[0], pool: BufferPool(Array(buffers.dropFirst()))) }
 
+    /// Takes the next request and answers it by an error or a body; nil: gives it back unanswered, as a FORGET.
+    func serve(_ body: (InHeader, [UInt8]) throws -> Result<[UInt8], Errno>?) throws -> Bool {
+        guard try device.pop(into: chain, memory: ram.memory) else { return false }
+        var bytes = [UInt8](repeating: 0, count: chain.readableByteCount)
+        _ = bytes.withUnsafeMutableBytes { chain.copyReadable(from: 0, into: $0) }
+        let request = OrdinaryAnswers.load(InHeader.self, bytes)
+        var reply: [UInt8] = []
+        if let answer = try body(request, Array(bytes.dropFirst(40))) {
+            var header = OutHeader()
+            header.unique = request.unique
+            switch answer {
+            case .success(let data): reply = data
+            case .failure(let error): header.error = -error.rawValue
+            }
+            header.length = UInt32(16 + reply.count)
+            reply = OrdinaryAnswers.bytes(header) + reply
+        }
+        _ = reply.withUnsafeBytes { chain.copyToWritable($0, at: 0) }
+        device.push(head: chain.head, written: UInt32(reply.count))
+        device.publish()
+        if device.needsNotification() { queue.call.signal() }
+        return true
+    }
+
     /// Takes the next request and gives it back, unanswered or with an error.
     func pop(answering error: Errno? = nil) throws -> [UInt8]? {
         guard try device.pop(into: chain, memory: ram.memory) else { return nil }
