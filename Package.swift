@@ -53,7 +53,7 @@ targets += room(
     "MappableFiles", ["CLinux", "Errors", "FuseWire", "HostOS", "Sandbox"], tests: ["filesprobe"])
 targets.append(
     .executableTarget(
-        name: "filesprobe", dependencies: ["MappableFiles", "CLinux", "Errors", "HostOS"],
+        name: "filesprobe", dependencies: ["MappableFiles", "Sandbox", "CLinux", "Errors", "HostOS"],
         path: "Tests/FilesProbe", cSettings: gnu, swiftSettings: relaxed))
 targets += room("HostFS", ["CLinux", "Errors", "FuseServer", "FuseWire", "StateArena", "HostOS"])
 targets += room(

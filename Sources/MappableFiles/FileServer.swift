@@ -108,8 +108,6 @@ struct FileServer {
                 closeBacking(UInt32(truncatingIfNeeded: body.handle))
             }
             reply(header, error: Errno(rawValue: 0))
-        // The name of an open file, so that the kernel keeps nothing of it when it is closed.
-        case .unlink: reply(header, error: Errno(rawValue: 0))
         case .flush: reply(header, error: Errno(rawValue: 0))
         case .forget, .batchForget, .interrupt, .destroy: break
         // The kernel would take ENOSYS for "done".

@@ -142,8 +142,8 @@ package final class MappableFiles: Sendable {
         let place = directory.rawValue
         let opened = OwnedDescriptor(
             adopting: try systemCall { unsafe openat(place, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW) })
-        // The name is good no longer. The kernel would remember it, and the file with it, until it runs short of memory.
-        _ = unsafe unlinkat(place, name, 0)
+        // The kernel would remember the name, and the file with it, until it runs short of memory. Now it hears that there is none.
+        _ = unsafe try? FileStatus(place, name)
         return opened
     }
 

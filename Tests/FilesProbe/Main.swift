@@ -37,7 +37,7 @@ enum Main {
         "inherited": inherited, "other": other,
         "announced": announced, "partial": partial, "busy": busy, "unheard": unheard, "finished": finished,
         "gone": gone,
-        "untold": untold, "crowd": crowd, "released": released, "nested": nested,
+        "untold": untold, "walled": walled, "crowd": crowd, "released": released, "nested": nested,
     ]
 }
 

@@ -4,6 +4,7 @@ import Errors
 import Glibc
 import HostOS
 import MappableFiles
+import Sandbox
 
 private let chunk = 2 << 20
 
@@ -50,10 +51,7 @@ func content(_ stage: Stage) throws {
     expect(status(file.rawValue).st_mode & S_IFMT == S_IFREG, "it is a regular file")
     let flags = fcntl(file.rawValue, F_GETFD)
     expect(flags & FD_CLOEXEC != 0, "it is closed on exec")
-    var link = [UInt8](repeating: 0, count: 256)
-    let count = readlink("/proc/self/fd/\(file.rawValue)", &link, link.count)
-    let name = String(decoding: link.prefix(max(0, count)), as: UTF8.self)
-    expect(name.hasSuffix(" (deleted)"), "the kernel keeps nothing of it: \(name)")
+    expect(isForgotten(file.rawValue), "the kernel keeps nothing of it")
     let window = try Window(file.rawValue)
     expect(window.text(0, 11) == "hello world", "the mapping has the file's data: \(window.text(0, 11))")
     expect(window.text(11, 4) == "\0\0\0\0", "the tail is zero")
@@ -158,6 +156,26 @@ func restricted(_ stage: Stage) throws {
     let file = try stage.files.open(real.rawValue)
     expect(read(file.rawValue, 0, 9) == "text", "it has the data")
     _ = try Window(file.rawValue)
+}
+
+/// Whether an open file has no name any more.
+private func isForgotten(_ file: Int32) -> Bool {
+    var link = [UInt8](repeating: 0, count: 256)
+    let count = readlink("/proc/self/fd/\(file)", &link, link.count)
+    return String(decoding: link.prefix(max(0, count)), as: UTF8.self).hasSuffix(" (deleted)")
+}
+
+/// Behind Landlock's wall, which lets only one other directory be used.
+func walled(_ stage: Stage) throws {
+    let real = try stage.file("walled", "text")
+    let share = OwnedDescriptor(adopting: open(stage.folder, O_PATH | O_CLOEXEC))
+    try forbidNewPrivileges()
+    _ = try raiseLandlock(
+        share: share.rawValue, tasks: -1, sockets: -1, files: stage.files.directory.rawValue)
+    expect(vfs_landlock_version() < 2 || open("/etc/passwd", O_RDONLY) < 0, "the wall is there")
+    let file = try stage.files.open(real.rawValue)
+    expect(read(file.rawValue, 0, 9) == "text", "it has the data")
+    expect(isForgotten(file.rawValue), "the kernel keeps nothing of it")
 }
 
 /// Names that nobody has been given, and one a second time.

@@ -11,7 +11,7 @@ struct MappableFilesTests {
     @Test(arguments: [
         "content", "untouched", "many", "refused", "restricted", "abandoned", "killed", "stopped", "forged",
         "lineage",
-        "inherited", "released",
+        "inherited", "released", "walled",
     ])
     func onDisk(scenario: String) throws { try FilesProbe.expectSuccess(scenario) }
 
