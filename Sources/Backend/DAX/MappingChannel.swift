@@ -31,16 +31,17 @@ package final class MappingChannel: FileWindow {
         var unanswered: [Question] = []
         /// What each piece shows, by its place in the window.
         var pieces: [UInt64: FileNumber] = [:]
-        /// Whether this front-end tells us of pieces as regions of guest memory; nil: not known yet.
-        var announces: Bool?
+        /// How often this front-end has been waited for in vain to tell of a piece.
+        var silences = 0
     }
     private let state = Mutex(State())
     private let negotiated = Atomic<Bool>(false)
     private let isOpen = Atomic<Bool>(false)
     /// Signalled while closed.
     private let closing: EventFD
-    /// Signalled when the front-end has told of a piece.
+    /// Signalled when the front-end has told of a piece as guest memory, and whether it ever did.
     private let announced: EventFD
+    private let announces = Atomic<Bool>(false)
     /// How many pieces show each file, for the control thread, which does not wait for `state`.
     private let files = Mutex<[FileNumber: Int]>([:])
 
@@ -48,6 +49,9 @@ package final class MappingChannel: FileWindow {
     private static let answerMilliseconds: Int32 = 5000
     /// How long after the answer QEMU may take to tell us of the piece; it took 2.5 ms at most.
     private static let announcementMilliseconds: Int32 = 50
+    /// How long, and how often, one that has never done so may take.
+    private static let doubtMilliseconds: Int32 = 10
+    private static let mostSilences = 3
 
     /// - Parameter byteCount: a power of two.
     package init(byteCount: Int, dialect: MappingDialect = .shmem) throws(Errno) {
@@ -95,6 +99,7 @@ package final class MappingChannel: FileWindow {
         state.withLock { $0 = State() }
         files.withLock { $0.removeAll() }
         negotiated.store(false, ordering: .releasing)
+        announces.store(false, ordering: .relaxed)
     }
 
     /// Whether `file` is one that some piece shows: it may shrink.
@@ -104,7 +109,10 @@ package final class MappingChannel: FileWindow {
     }
 
     /// A region of guest memory that shows a piece has been added.
-    func noteAnnouncement() { announced.signal() }
+    func noteAnnouncement() {
+        announces.store(true, ordering: .relaxed)
+        announced.signal()
+    }
 
     // MARK: Pieces
 
@@ -141,15 +149,12 @@ package final class MappingChannel: FileWindow {
 
     /// A guest that uses the piece as a buffer of its next request expects us to know the addresses.
     private func awaitAnnouncement(_ state: inout State) {
-        guard state.announces != false else { return }
+        let isKnown = announces.load(ordering: .relaxed)
+        guard isKnown || state.silences < Self.mostSilences else { return }
         let ready = waitReadable(
             announced.descriptor.rawValue, closing.descriptor.rawValue,
-            timeoutMilliseconds: Self.announcementMilliseconds)
-        if ready & 0b01 != 0 {
-            state.announces = true
-        } else if state.announces == nil, ready == 0 {
-            state.announces = false
-        }
+            timeoutMilliseconds: isKnown ? Self.announcementMilliseconds : Self.doubtMilliseconds)
+        if ready == 0 { state.silences += 1 }
     }
 
     // MARK: Messages

@@ -68,7 +68,7 @@ private final class SameFiles: MappableSource {
 
 private let chunk = DAXWindow.chunkByteCount
 
-private struct Bench: ~Copyable {
+private final class Bench {
     let vmm = StrictVMM()
     let source = SameFiles()
     let window: DAXWindow
@@ -76,7 +76,7 @@ private struct Bench: ~Copyable {
     let quota = DescriptorQuota(limit: 100)
 
     init(endless: Bool = true, readOnly: Bool = false) throws {
-        directory = try TemporaryDirectory()
+        directory = try TemporaryDirectory(prefix: "dax")
         window = try DAXWindow(
             vmm, source: endless ? source : nil, DAXOptions(), quota, readOnly: readOnly)
     }
@@ -167,7 +167,9 @@ private struct Bench: ~Copyable {
         let rest = bench.copy
         #expect(throws: Errno.EOPNOTSUPP) { try rest.setUp(status, chunk, chunk, chunk) }
         #expect(bench.vmm.coveredByteCount == chunk)
-        let empty = try bench.make("b", 0)
+        try bench.truncate("a", 0)
+        try bench.remove(0)
+        let empty = try bench.make("a", 0)
         #expect(throws: Errno.EOPNOTSUPP) { try rest.setUp(empty, 0, chunk, chunk) }
     }
 
@@ -182,7 +184,7 @@ private struct Bench: ~Copyable {
 
     @Test func noMoreDescriptorsThanTheGuestMayHave() throws {
         let vmm = StrictVMM()
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(prefix: "dax")
         let window = try DAXWindow(
             vmm, source: SameFiles(), DAXOptions(), DescriptorQuota(limit: 3), readOnly: false)
         let copy = Copy(window: window, path: directory.path + "/a")
@@ -305,7 +307,7 @@ extension Bench {
 
 @Suite struct DAXGrantsTests {
     private func status(_ size: Int, mode: mode_t = 0o644) throws -> FileStatus {
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(prefix: "dax")
         let file = OwnedDescriptor(
             adopting: try systemCall { open(directory.path + "/f", O_RDWR | O_CREAT, 0o600) })
         _ = try systemCall { fchmod(file.rawValue, mode) }
