@@ -106,6 +106,13 @@ targets += [
     .testTarget(
         name: "virtiofsTests", dependencies: ["virtiofs", "virtiofsd", "Errors", "Guest", "HostOS"],
         cSettings: gnu, swiftSettings: relaxed),
+    // Files in the DAX window of the daemon as it is built, without a virtual machine.
+    .testTarget(
+        name: "DAXTests",
+        dependencies: [
+            "virtiofsd", "CLinux", "Errors", "Frontend", "FuseWire", "Guest", "GuestMemory", "HostOS",
+            "VhostUser", "Virtqueue",
+        ], cSettings: gnu, swiftSettings: relaxed),
     // What a hostile guest tries, on the daemon as it is built and on the Rust one.
     .testTarget(
         name: "HostileTests",
