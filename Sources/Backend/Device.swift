@@ -15,17 +15,17 @@ package final class Device: BackendDelegate {
     private let share: any FileSystemShare
     private let session: FuseSession
     private let arena: StateArena
-    private let memory: MemoryPublication
+    let memory: MemoryPublication
     private let pool: WaitingPool
     private let throttle: Throttle?
     private let ports: [QueuePort]
     /// One for each request queue; the first has the hiprio queue too.
-    private let workers: [QueueWorker]
+    let workers: [QueueWorker]
     private var rings: [RingState]
     private var running: [Bool]
     private var features: VirtioFeatures = []
     /// The DAX window.
-    private let mappings: MappingChannel?
+    let mappings: MappingChannel?
     /// The front-end's end for requests of ours; without a window there are none, but a front-end may watch it.
     private var backendChannel: OwnedDescriptor?
     /// The guest may have state in the file system: something ran since the last `forgetGuest`.
@@ -145,65 +145,6 @@ package final class Device: BackendDelegate {
 
     package func refused(request: UInt32, _ error: VhostUserError) {
         Log.warning("vhost-user request \(request) refused: \(error)")
-    }
-
-    // MARK: Memory
-
-    package func setMemoryTable(
-        _ regions: [RegionDescription], files: consuming ReceivedDescriptors
-    ) throws(VhostUserError) {
-        do throws(Errno) {
-            var mapped: [MemoryRegion] = []
-            for region in regions {
-                guard let file = files.takeFirst() else { throw .EBADF }
-                mapped.append(try map(region, file))
-            }
-            memory.replace(try GuestMemory(regions: mapped))
-        } catch {
-            throw .refused(error)
-        }
-        wakeWorkers()
-    }
-
-    package func addMemoryRegion(
-        _ region: RegionDescription, file: consuming OwnedDescriptor
-    ) throws(VhostUserError) {
-        do throws(Errno) {
-            let region = try map(region, file)
-            memory.replace(try memory.latest.adding(region))
-            if region.mayShrink { mappings?.noteAnnouncement() }
-        } catch {
-            throw .refused(error)
-        }
-        wakeWorkers()
-    }
-
-    package func removeMemoryRegion(_ region: RegionDescription) throws(VhostUserError) {
-        do throws(Errno) {
-            let remaining = try memory.latest.removing(
-                guestAddress: GuestAddress(region.guestAddress), byteCount: region.size,
-                userAddress: region.userAddress)
-            memory.replace(remaining)
-        } catch {
-            throw .refused(error)
-        }
-        wakeWorkers()
-    }
-
-    private func map(_ region: RegionDescription, _ file: consuming OwnedDescriptor) throws(Errno)
-        -> MemoryRegion
-    {
-        // A piece of a DAX window: ours, or of another device of the same VM, whose daemon shows files of a FUSE mount.
-        let isOurs = mappings?.shows(file.rawValue) ?? false
-        let mayShrink = isOurs ? true : try isOnFUSE(file.rawValue)
-        return try MemoryRegion(
-            adopting: file, guestAddress: GuestAddress(region.guestAddress), byteCount: region.size,
-            userAddress: region.userAddress, mmapOffset: region.fileOffset, mayShrink: mayShrink)
-    }
-
-    /// Workers that sleep would keep the old table mapped until their next request.
-    private func wakeWorkers() {
-        for worker in workers { worker.wake.signal() }
     }
 
     // MARK: Rings

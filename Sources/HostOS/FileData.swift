@@ -60,3 +60,8 @@ package func fileSystemStatus(of descriptor: Int32) throws(Errno) -> statfs {
     _ = try systemCall { unsafe fstatfs(descriptor, &status) }
     return status
 }
+
+/// Has the kernel fetch a piece of a file from its disk while we go on. What cannot be fetched is fetched when it is needed.
+package func readAhead(_ descriptor: Int32, from offset: Int, _ byteCount: UInt64) {
+    _ = posix_fadvise(descriptor, offset, Int(clamping: byteCount), POSIX_FADV_WILLNEED)
+}

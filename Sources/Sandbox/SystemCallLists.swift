@@ -153,6 +153,7 @@ extension SystemCallRule {
         [
             .init("sendmsg", for: "asking the VMM to map a file"),
             .init("recvmsg", for: "its answer"),
+            .init("fadvise64", for: "what a guest will map next"),
             .init("shutdown", for: "no more announcements of files that become shorter"),
             .init("process_vm_readv", .int(0, is: process), for: "requests in files that may shrink"),
             .init("process_vm_writev", .int(0, is: process), for: "replies into them"),

@@ -31,6 +31,7 @@ package final class MappingChannel: FileWindow {
         var unanswered: [Question] = []
         /// What each piece shows, by its place in the window.
         var pieces: [UInt64: FileNumber] = [:]
+        var record = MappingRecord()
         /// How often this front-end has been waited for in vain to tell of a piece.
         var silences = 0
     }
@@ -96,7 +97,10 @@ package final class MappingChannel: FileWindow {
     /// The front-end is gone.
     func detach() {
         close()
-        state.withLock { $0 = State() }
+        state.withLock {
+            if let text = $0.record.text { Log.debug(text) }
+            $0 = State()
+        }
         files.withLock { $0.removeAll() }
         negotiated.store(false, ordering: .releasing)
         announces.store(false, ordering: .relaxed)
@@ -123,9 +127,11 @@ package final class MappingChannel: FileWindow {
         do throws(Errno) {
             try state.withLock { (state) throws(Errno) in
                 announced.clear()
+                let began = monotonicNanoseconds()
                 try ask(Question(piece: piece, isMap: true), writable, [file], &state)
                 state.pieces[piece.offset] = number
                 awaitAnnouncement(&state)
+                state.record.maps.add(monotonicNanoseconds() - began)
             }
         } catch {
             forget(number)
@@ -136,7 +142,9 @@ package final class MappingChannel: FileWindow {
     package func unmap(_ piece: WindowPiece) throws(Errno) {
         try state.withLock { (state) throws(Errno) in
             if let number = state.pieces.removeValue(forKey: piece.offset) { forget(number) }
+            let began = monotonicNanoseconds()
             try ask(Question(piece: piece, isMap: false), false, [], &state)
+            state.record.unmaps.add(monotonicNanoseconds() - began)
         }
     }
 

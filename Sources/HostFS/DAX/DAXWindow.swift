@@ -113,6 +113,11 @@ package final class DAXWindow: Sendable {
             }
             file.chunkCount += 1
             state.chunks[index] = chunk
+            if follows(chunk, state) {
+                readAhead(
+                    file.real.rawValue, from: Int(chunk.fileOffset + Self.chunkByteCount), Self.chunkByteCount
+                )
+            }
         }
     }
 
@@ -303,6 +308,15 @@ package final class DAXWindow: Sendable {
                         fileOffset: chunk.byteCount)))
         }
         return parts
+    }
+
+    /// Whether the guest goes through the file in order: the chunk before is there too.
+    private func follows(_ chunk: Chunk, _ state: State) -> Bool {
+        guard chunk.fileOffset > 0 else { return false }
+        return state.chunks.contains {
+            guard let other = $0 else { return false }
+            return other.file === chunk.file && other.fileOffset + Self.chunkByteCount == chunk.fileOffset
+        }
     }
 
     private func map(_ chunk: Chunk, at index: Int, writable: Bool) throws(Errno) {
