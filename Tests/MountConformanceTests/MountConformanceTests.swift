@@ -65,6 +65,14 @@ import Testing
         ])
     func ours(options: [String]) throws { try check(nil, options, known: []) }
 
+    /// READs are answered from the daemon's DAX window, where it has the bytes.
+    @Test(.enabled(if: ready("mount with a window", .root)), arguments: ["never", "auto"])
+    func window(cache: String) throws {
+        let share = try MountedShare(
+            nil, ["--cache=\(cache)", "--allow-mmap", "--dax-min-size=1"], options: ["--dax", "64M"])
+        try exercise(share, #_sourceLocation)
+    }
+
     @Test(.enabled(if: ready("mount of the Rust daemon", .root, .lab)))
     func rust() throws {
         try check(Lab.rustDaemon, ["--sandbox=none", "--posix-acl", "--xattr"], known: KnownFailures.ofRust)

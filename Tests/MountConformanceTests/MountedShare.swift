@@ -14,8 +14,8 @@ final class MountedShare {
     private let mount: ChildProcess
     private let messages: OwnedDescriptor
 
-    /// `daemon` nil: ours. `daemonOptions` are its own.
-    init(_ daemon: String?, _ daemonOptions: [String]) throws {
+    /// `daemon` nil: ours. `daemonOptions` are its own, `options` the mount's.
+    init(_ daemon: String?, _ daemonOptions: [String], options: [String] = []) throws {
         scratch = try TemporaryDirectory(prefix: "mount-test-", in: "/var/tmp")
         _ = chmod(scratch.path, 0o755)
         mountPoint = scratch.path + "/mnt"
@@ -27,7 +27,7 @@ final class MountedShare {
         mount = try ChildProcess(
             program: Built.path("virtiofs"),
             arguments: ["mount", "--foreground", "--verbose", "--shared-dir", shared, "--daemon", program]
-                + [mountPoint, "--"] + daemonOptions,
+                + options + [mountPoint, "--"] + daemonOptions,
             descriptors: [STDIN_FILENO, messages.rawValue, messages.rawValue])
         let deadline = Deadline(milliseconds: Self.startMilliseconds)
         while try !Files.text("/proc/self/mounts").contains(" \(mountPoint) fuse") {

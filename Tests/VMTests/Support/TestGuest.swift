@@ -17,6 +17,9 @@ struct TestShare {
     var program: String?
     /// Mounted when the guest is up.
     var mounted = true
+    /// The size of its DAX window, and how the guest uses it.
+    var windowMebibytes: Int?
+    var dax: DAXMode?
 
     init(
         _ tag: String, _ directory: String, cache: String? = nil, requestQueues: Int = 1,
@@ -38,6 +41,8 @@ struct TestShare {
         daemon.readOnly = readOnly
         daemon.cache = cache
         daemon.requestQueues = requestQueues
+        daemon.windowMebibytes = windowMebibytes
+        daemon.dax = dax
         // Ours is tested behind its walls, the others without what a container may forbid them.
         daemon.options = (daemon.program == nil ? [] : ["--sandbox=none"]) + options
         return try DaemonProcess(daemon, for: machine)
