@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import FuseServer
+import HostOS
+import Synchronization
+
+// Files in the window whose sizes change behind the guest's back.
+extension DAXWindow {
+    /// Somebody else is about to make a file `size` bytes long. `device` is major << 32 | minor. When this returns no guest sees what
+    /// goes.
+    package func cut(device: UInt64, number: UInt64, to size: UInt64) {
+        let key = FileKey(device: device, number: number)
+        let hasChanged = state.withLock { state in
+            guard let file = state.files[key], let status = try? FileStatus(of: file.real.rawValue) else {
+                return false
+            }
+            if file.limit == nil { limited.add(1, ordering: .releasing) }
+            file.limit = min(size, file.limit ?? .max)
+            let now = monotonicNanoseconds()
+            (file.changeTime, file.settled) = (status.changeTime, now + Self.settlingTime)
+            (file.nextLook, file.lookCount) = (now + Self.firstLook, 0)
+            return adapt(to: file, &state)
+        }
+        news.signal()
+        // Under TCG a processor may use what QEMU has just taken away until the end of its current step.
+        if hasChanged { _ = waitReadable(-1, timeoutMilliseconds: Self.stepMilliseconds) }
+    }
+
+    private static let stepMilliseconds: Int32 = 30
+    private static let settlingTime: Int64 = 500_000_000
+    private static let firstLook: Int64 = 50_000_000
+    private static let mostLooks = 4
+
+    /// The body of a thread: looks whether files have really become shorter, which their owners may not have been allowed to, or
+    /// have grown again. What is there must not stay hidden from a guest that was told of it long ago.
+    ///
+    /// Four looks, from a twentieth of a second to a minute after the announcement.
+    package func lookAtSizes(until stop: EventFD) {
+        while true {
+            let next = state.withLock { $0.files.values.compactMap(\.nextLook).min() }
+            let wait = next.map { Int32(clamping: max(0, $0 - monotonicNanoseconds()) / 1_000_000 + 1) } ?? -1
+            let ready = waitReadable(
+                stop.descriptor.rawValue, news.descriptor.rawValue, timeoutMilliseconds: wait)
+            if ready & 0b01 != 0 { return }
+            news.clear()
+            let now = monotonicNanoseconds()
+            state.withLock { state in
+                for file in state.files.values where file.nextLook ?? .max <= now {
+                    look(at: file, now, &state)
+                }
+            }
+        }
+    }
+
+    private func look(at file: MappedFile, _ now: Int64, _ state: inout State) {
+        file.lookCount += 1
+        var delay = Self.firstLook
+        for _ in 0..<file.lookCount { delay *= 10 }
+        file.nextLook = file.lookCount < Self.mostLooks ? now + delay : nil
+        guard let status = try? FileStatus(of: file.real.rawValue) else { return }
+        raise(file, status, &state)
+    }
+
+    /// The guest is about to be told of a file's size.
+    func tell(_ status: FileStatus) {
+        state.withLock { state in
+            guard let file = state.files[FileKey(status)] else { return }
+            raise(file, status, &state)
+        }
+    }
+
+    func raise(_ file: MappedFile, _ status: FileStatus, _ state: inout State) {
+        guard let limit = file.limit, status.raw.stx_size > limit,
+            file.isSettled(status, now: monotonicNanoseconds())
+        else { return }
+        file.limit = status.raw.stx_size
+        adapt(to: file, &state)
+    }
+
+    /// Maps anew what shows too much or too little of a file. Whether there was any.
+    @discardableResult
+    private func adapt(to file: MappedFile, _ state: inout State) -> Bool {
+        var hasChanged = false
+        for index in state.chunks.indices {
+            guard var chunk = state.chunks[index], chunk.file === file else { continue }
+            var byteCount = file.byteCount(ofChunkAt: chunk.fileOffset)
+            if byteCount == chunk.byteCount { continue }
+            hasChanged = true
+            if 1..<Self.chunkByteCount ~= byteCount, pieceCount(state) >= Self.maximumPieceCount {
+                byteCount = 0
+            }
+            do throws(Errno) {
+                for part in pieces(of: chunk, at: index) { try window.unmap(part.piece) }
+                chunk.byteCount = byteCount
+                try map(chunk, at: index, writable: true)
+                state.chunks[index] = chunk
+            } catch {
+                Log.once(
+                    lost, .error,
+                    "the VMM cannot replace a mapping of a file that the host makes shorter: \(describe(error))"
+                )
+                state.chunks[index] = nil
+                file.chunkCount -= 1
+            }
+        }
+        drop(file, &state)
+        return hasChanged
+    }
+}
