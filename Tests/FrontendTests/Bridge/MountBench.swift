@@ -34,10 +34,11 @@ final class MountBench {
     var path: String { directory.path }
 
     static func with<Result>(
-        queues: Int = 1, _ options: (inout MountOptions) -> Void = { _ in },
+        queues: Int = 1, windowByteCount: UInt64 = 0, _ options: (inout MountOptions) -> Void = { _ in },
         script: @escaping ScriptedDaemon.Script = { _ in nil }, _ body: (MountBench) throws -> Result
     ) throws -> Result {
-        try ScriptedDaemon.start(queues: queues, script) { (daemon, socket) in
+        try ScriptedDaemon.start(queues: queues, windowByteCount: windowByteCount, script) {
+            (daemon, socket) in
             try body(try MountBench(daemon, socket, options))
         }
     }

@@ -43,20 +43,25 @@ final class ScriptedDaemon: Sendable {
 
     /// A daemon at the other end of the socket that `body` gets.
     static func start<Result>(
-        queues: Int = 1, _ script: @escaping Script,
+        queues: Int = 1, windowByteCount: UInt64 = 0, _ script: @escaping Script,
         _ body: (ScriptedDaemon, consuming OwnedDescriptor) throws -> Result
     ) throws -> Result {
         let pair = try SocketPair()
         var ends: (Int32, Int32) = (-1, -1)
         pair.split { (first, second) in ends = (first.release(), second.release()) }
-        let daemon = try ScriptedDaemon(adopting: OwnedDescriptor(adopting: ends.0), queues: queues, script)
+        let daemon = try ScriptedDaemon(
+            adopting: OwnedDescriptor(adopting: ends.0), queues, windowByteCount, script)
         defer { daemon.end() }
         return try body(daemon, OwnedDescriptor(adopting: ends.1))
     }
 
-    private init(adopting socket: consuming OwnedDescriptor, queues: Int, _ script: @escaping Script) throws {
+    private init(
+        adopting socket: consuming OwnedDescriptor, _ queues: Int, _ windowByteCount: UInt64,
+        _ script: @escaping Script
+    ) throws {
         let connection = try Connection(adopting: socket)
-        let device = try ScriptedDevice(queueCount: 1 + queues, connection: connection)
+        let device = try ScriptedDevice(
+            queueCount: 1 + queues, connection: connection, windowByteCount: windowByteCount)
         self.device = device
         let log = Log()
         self.log = log
@@ -96,6 +101,10 @@ final class ScriptedDaemon: Sendable {
     }
 
     func hangUp() { device.hangUp() }
+
+    /// For requests of the daemon's own.
+    var channel: Connection? { device.channel.withLock { $0 } }
+    func closeChannel() { device.channel.withLock { $0 = nil } }
 
     private func end() {
         device.hangUp()

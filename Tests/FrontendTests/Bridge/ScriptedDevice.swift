@@ -8,6 +8,8 @@ import Synchronization
 import VhostUser
 import Virtqueue
 
+@testable import Frontend
+
 /// The rings of a `ScriptedDaemon`: one thread sets them up, another serves them.
 final class ScriptedDevice: BackendDelegate, @unchecked Sendable {
     let stop: EventFD
@@ -19,7 +21,14 @@ final class ScriptedDevice: BackendDelegate, @unchecked Sendable {
     let offeredFeatures: VirtioFeatures = [
         .protocolFeatures, .version1, .indirectDescriptors, .eventIndex,
     ]
-    let offeredProtocolFeatures: ProtocolFeatures = [.multiqueue, .replyAck, .configureMemorySlots]
+    var offeredProtocolFeatures: ProtocolFeatures {
+        let features: ProtocolFeatures = [.multiqueue, .replyAck, .configureMemorySlots]
+        return windowByteCount == 0 ? features : features.union(FrontendOptions.channelFeatures)
+    }
+    let windowByteCount: UInt64
+    var sharedMemorySizes: [UInt64] { [windowByteCount] }
+    /// Our end of the channel for our own requests.
+    let channel = Mutex<Connection?>(nil)
 
     // Written by the control thread before it signals `running`, read by the other afterwards.
     private var memory: GuestMemory
@@ -34,8 +43,9 @@ final class ScriptedDevice: BackendDelegate, @unchecked Sendable {
         var enabled = false
     }
 
-    init(queueCount: Int, connection: Connection) throws {
+    init(queueCount: Int, connection: Connection, windowByteCount: UInt64) throws {
         self.queueCount = queueCount
+        self.windowByteCount = windowByteCount
         self.connection = connection
         stop = try EventFD()
         running = try EventFD()
@@ -135,7 +145,12 @@ final class ScriptedDevice: BackendDelegate, @unchecked Sendable {
     func resetOwner() {}
     func setFeatures(_ features: VirtioFeatures) { self.features = features }
     func setProtocolFeatures(_ features: ProtocolFeatures) {}
-    func setBackendChannel(_ socket: consuming OwnedDescriptor) {}
+    func setBackendChannel(_ socket: consuming OwnedDescriptor) throws(VhostUserError) {
+        do throws(Errno) {
+            let connection = try Connection(adopting: socket)
+            channel.withLock { $0 = connection }
+        } catch { throw .refused(error) }
+    }
     func setMemoryTable(
         _ regions: [RegionDescription], files: consuming ReceivedDescriptors
     ) throws(VhostUserError) { throw .refused(.ENOSYS) }

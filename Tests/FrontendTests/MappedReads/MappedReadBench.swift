@@ -31,6 +31,10 @@ final class MappedReadBench {
     var size: UInt64
     /// Refuses to map.
     var refuses = false
+    /// Says that it has mapped, and has not.
+    var lies = false
+    /// Answers SETUPMAPPING by an error that is none.
+    var babbles = false
 
     static let node: UInt64 = 9
     /// What the daemon answers to a READ, as no page of the file is.
@@ -178,12 +182,15 @@ final class MappedReadBench {
             return .success(OrdinaryAnswers.bytes(reply))
         case .setupMapping:
             if refuses { return .failure(.ENOSPC) }
+            if lies { return .success([]) }
+            if babbles { return .failure(Errno(rawValue: 1000)) }
             let setup = OrdinaryAnswers.load(SetupMappingIn.self, body)
             try window.map(
                 file.number, fileOffset: setup.fileOffset, at: setup.windowOffset, length: setup.length,
                 writable: true)
             return .success([])
         case .removeMapping:
+            if lies { return .failure(.EINVAL) }
             for start in stride(from: 4, to: body.count, by: 16) {
                 let one = OrdinaryAnswers.load(RemoveMappingOne.self, Array(body[start...]))
                 try window.unmap(exactly: one.windowOffset, length: one.length)

@@ -70,12 +70,15 @@ import Testing
         _ = try bench.readMapped(0)
         var write = WriteIn()
         write.size = 1
-        let hits = bench.reads.counts.hits
+        let before = bench.reads.counts
         try bench.send(.write, Bench.node, OrdinaryAnswers.bytes(write) + [1])
         try bench.send(.read, Bench.node, Bench.readBody(0, 4096))
+        // The daemon does not answer before both have been taken from the kernel.
+        let deadline = Deadline(milliseconds: MountBench.deadline)
+        while bench.reads.counts == before && !deadline.hasPassed { usleep(200) }
         #expect(try bench.receive().body.count == 8)
         #expect(try bench.receive().body == [UInt8](repeating: Bench.fromDaemon, count: 4096))
-        #expect(bench.reads.counts.hits == hits)
+        #expect(bench.reads.counts.hits == before.hits)
         #expect(try bench.read(0) == page(0), "and then it may come from the window again")
     }
 
@@ -107,6 +110,41 @@ import Testing
         let asked = bench.seen(.setupMapping).count
         for number in 0..<3 { #expect(try bench.read(UInt64(number) * 4096).first == Bench.fromDaemon) }
         #expect(bench.seen(.setupMapping).count == asked, "and is left alone then")
+    }
+
+    /// Nothing is where the daemon says that it is: every READ is answered by itself.
+    @Test func aDaemonThatLies() throws {
+        let bench = try Bench(pages: 8192, ranges: 2)
+        bench.lies = true
+        try bench.lookup()
+        for number in 0..<60 {
+            let offset = UInt64(number / 10) * piece + 8192
+            #expect(try bench.read(offset) == [UInt8](repeating: Bench.fromDaemon, count: 4096))
+        }
+        #expect(bench.reads.counts.hits == 0 && bench.reads.counts.faults > 0)
+        #expect(bench.seen(.removeMapping).count > 2, "what it refuses to take away is not there")
+        try bench.send(.forget, Bench.node, forget(1))
+        try bench.wait { bench.seen(.forget).count == 1 }
+    }
+
+    /// An answer that makes no sense is a refusal.
+    @Test func aDaemonThatBabbles() throws {
+        let bench = try Bench()
+        bench.babbles = true
+        try bench.lookup()
+        for _ in 0..<5 { #expect(try bench.read(0).first == Bench.fromDaemon) }
+        try bench.wait { bench.reads.counts.refusals > 0 }
+    }
+
+    /// A size that has become old is asked for, and counts again.
+    @Test func anOldSize() throws {
+        let bench = try Bench()
+        try bench.lookup()
+        _ = try bench.readMapped(0)
+        usleep(1_100_000)
+        #expect(try bench.read(0).first == Bench.fromDaemon)
+        try bench.wait { bench.seen(.getattr).count == 1 }
+        #expect(try bench.readMapped(0) == page(0))
     }
 
     /// More pieces than the window has ranges.
