@@ -47,7 +47,10 @@ int vfs_fanotify_read(int group, struct vfs_fanotify_event *events) {
         struct vfs_range range;
         if (event.event_len >= event.metadata_len + sizeof range) {
             memcpy(&range, at + event.metadata_len, sizeof range);
-            if (range.type == VFS_INFO_RANGE) result->offset = range.offset;
+            if (range.type == VFS_INFO_RANGE) {
+                result->offset = range.offset;
+                result->count = range.count;
+            }
         }
         if (event.fd >= 0) count++;
         at += event.event_len;

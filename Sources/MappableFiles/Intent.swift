@@ -39,7 +39,9 @@ extension Intent {
     init(_ event: vfs_fanotify_event, _ line: String?, word: (UInt64) -> UInt64?) {
         // Somebody opens for the kernel, or has other numbers for his system calls: the worst.
         let isOpen = event.is_open != 0
-        let unknown = Intent.shrinks(to: isOpen ? 0 : event.offset)
+        // What is about more than the page of an end is no new length, whoever says so.
+        let isUse = !isOpen && event.count > UInt64(getpagesize())
+        let unknown = isUse ? Intent.harmless : .shrinks(to: isOpen ? 0 : event.offset)
         self = unknown
         guard let line else { return }
         if line.hasPrefix("running") {

@@ -7,8 +7,10 @@ import Testing
 
 /// What is made of the line that /proc shows of a thread, of the event, and of its memory.
 @Suite struct IntentTests {
-    private func event(_ offset: UInt64 = 0, isOpen: Bool = false) -> vfs_fanotify_event {
-        vfs_fanotify_event(file: -1, thread: 1, offset: offset, is_open: isOpen ? 1 : 0)
+    private func event(
+        _ offset: UInt64 = 0, count: UInt64 = 4096, isOpen: Bool = false
+    ) -> vfs_fanotify_event {
+        vfs_fanotify_event(file: -1, thread: 1, offset: offset, count: count, is_open: isOpen ? 1 : 0)
     }
 
     /// As /proc/TID/syscall has it: number, arguments, stack and instruction.
@@ -32,6 +34,15 @@ import Testing
         #expect(intent(event(isOpen: true), SYS_ftruncate32, 3, 0) == .shrinks(to: 0))
         // A length that is negative as the kernel sees it fails before there is an event; nothing may trap.
         #expect(intent(event(8192), SYS_ftruncate32, 3, .max) == .shrinks(to: 8192))
+    }
+
+    /// io_uring, say: a new length is about one page at most.
+    @Test func whatNobodyCanTell() {
+        let number = Int32(SYS_io_uring_enter)
+        #expect(intent(event(8192), number) == .shrinks(to: 8192))
+        #expect(intent(event(8192, count: 0), number) == .shrinks(to: 8192))
+        #expect(intent(event(8192, count: 8192), number) == .harmless)
+        #expect(Intent(event(8192, count: 8192), nil) { _ in nil } == .harmless)
     }
 
     @Test func opening() {

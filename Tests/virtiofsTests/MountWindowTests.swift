@@ -37,7 +37,7 @@ import Testing
             for i in 1 2 3; do dd if=$M/f bs=64k 2>/dev/null | cmp - $S/f; done
             dd if=$M/f bs=4099 2>/dev/null | cmp - $S/f
             """
-        #expect(try run(script, mount) == "")
+        do { let text = try run(script, mount); #expect(text == "", "\(text)") }
         let counts = try counts(mount)
         #expect(counts.all > 3 * 128 + 2000)
         #expect(counts.hits > counts.all / 2, "\(counts)")
@@ -57,7 +57,7 @@ import Testing
             truncate -s 100000 $M/f; [ $(cat $M/f | wc -c) = 100000 ]
             truncate -s 4194304 $M/f; cmp $M/f $S/f
             """
-        #expect(try run(script, mount) == "")
+        do { let text = try run(script, mount); #expect(text == "", "\(text)") }
         #expect(try counts(mount).hits > 0)
     }
 
@@ -71,7 +71,7 @@ import Testing
             sleep 1.2
             cmp $M/f $S/f
             """
-        #expect(try run(script, mount) == "")
+        do { let text = try run(script, mount); #expect(text == "", "\(text)") }
         _ = try counts(mount)
     }
 
@@ -87,7 +87,7 @@ import Testing
             rm $M/f1; ls -l $M >/dev/null
             dd if=$M/f2 bs=32k 2>/dev/null | cmp - $S/f2
             """
-        #expect(try run(script, mount) == "")
+        do { let text = try run(script, mount); #expect(text == "", "\(text)") }
         #expect(try counts(mount).hits > 0)
     }
 
@@ -97,7 +97,7 @@ import Testing
             head -c 4194304 /dev/urandom > $S/f
             for i in 1 2 3; do dd if=$M/f bs=64k 2>/dev/null | cmp - $S/f; done
             """
-        #expect(try run(script, mount) == "")
+        do { let text = try run(script, mount); #expect(text == "", "\(text)") }
         #expect(try counts(mount).hits > 0)
     }
 
@@ -132,7 +132,7 @@ import Testing
             head -c 33554432 /dev/urandom > $S/f
             for i in 1 2; do dd if=$M/f bs=256k 2>/dev/null | cmp - $S/f; done
             """
-        #expect(try run(script, mount) == "")
+        do { let text = try run(script, mount); #expect(text == "", "\(text)") }
         #expect(try counts(mount).hits > 0)
         #expect(mount.text.contains(" of 4 are in use"))
     }

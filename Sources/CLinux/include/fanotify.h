@@ -11,6 +11,7 @@ struct vfs_fanotify_event {
     int32_t file;   // O_RDONLY; ours to close after the answer
     int32_t thread; // who waits, as this process sees it; 0 if it sees it not
     uint64_t offset; // of the page where it begins; 0 for an open
+    uint64_t count; // bytes, whole pages; a new length is one page, or none where it is a multiple of pages
     int is_open;    // FAN_OPEN_PERM; else FAN_PRE_ACCESS
 };
 

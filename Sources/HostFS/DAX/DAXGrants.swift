@@ -65,6 +65,8 @@ final class DAXGrants: Sendable {
             && (anySize || raw.stx_size % DAXWindow.chunkByteCount == 0)
     }
 
+    func has(_ identity: Identity) -> Bool { state.withLock { $0.granted[identity] != nil } }
+
     /// The guest has forgotten the file.
     func remove(_ identity: Identity) {
         state.withLock { state in

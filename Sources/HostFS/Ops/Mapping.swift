@@ -48,6 +48,13 @@ extension HostFS {
         return isNegotiated(InitFlags.hasInodeDAX) && window.grants.takes(status, readOnly: isReadOnly)
     }
 
+    /// Whether the guest accesses a file through the window.
+    func isMapped(_ node: NodeID) -> Bool {
+        guard let window = share.window, isNegotiated(InitFlags.mapAlignment) else { return false }
+        guard isNegotiated(InitFlags.hasInodeDAX) else { return true }
+        return (try? hold(node)).map { window.grants.has($0.identity) } ?? false
+    }
+
     /// The guest has made a file larger, and will know without being told.
     func noteGrowth(_ file: Int32) {
         guard let window = share.window, window.hasLimits, let status = try? FileStatus(of: file) else {
