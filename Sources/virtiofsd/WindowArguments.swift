@@ -14,7 +14,7 @@ struct WindowArguments: ParsableArguments {
 
     @Option(
         help: .init(
-            "Files below this size are read and written by requests (default: 32K). Not for guests that mount with dax=always.",
+            "Files below this size are read and written by requests (default: 1M). Not for guests that mount with dax=always.",
             valueName: "SIZE"))
     var daxMinSize: String?
 

@@ -8,7 +8,7 @@ import Synchronization
 /// `--dax-window` and what goes with it.
 package struct DAXOptions: Sendable, Equatable {
     /// A smaller file is read by requests: a mapping costs as much as several of them. docs/dax.md has the measurement.
-    package var minimumByteCount: UInt64 = 32768
+    package var minimumByteCount: UInt64 = 1 << 20
     /// `--dax-read-only`: the VMM maps descriptors that are only open for reading.
     package var mapsReadOnly = false
 

@@ -316,7 +316,9 @@ extension Bench {
     }
 
     @Test func whatFitsTogether() throws {
-        let grants = DAXGrants(chunks: 4, DAXOptions(), anySize: true)
+        var options = DAXOptions()
+        options.minimumByteCount = 1
+        let grants = DAXGrants(chunks: 4, options, anySize: true)
         let (large, small, larger) = (
             try status(3 << 21), try status(40000), try status((4 << 21) + 1)
         )
@@ -336,9 +338,9 @@ extension Bench {
         let grants = DAXGrants(chunks: 100, DAXOptions(), anySize: true)
         #expect(!grants.takes(try status(1 << 20, mode: 0o755), readOnly: false))
         #expect(!grants.takes(try status(1 << 20, mode: 0o601), readOnly: false))
-        #expect(!grants.takes(try status(32767), readOnly: false))
-        #expect(grants.takes(try status(32768), readOnly: false))
-        #expect(!grants.takes(try status(32768), readOnly: true))
+        #expect(!grants.takes(try status((1 << 20) - 1), readOnly: false))
+        #expect(grants.takes(try status(1 << 20), readOnly: false))
+        #expect(!grants.takes(try status(1 << 20), readOnly: true))
         var options = DAXOptions()
         (options.mapsReadOnly, options.minimumByteCount) = (true, 1)
         let other = DAXGrants(chunks: 100, options, anySize: false)
