@@ -62,7 +62,6 @@ final class MappedFile: @unchecked Sendable {
 
     /// What is mapped.
     var shown: Int32 { endless?.descriptor.rawValue ?? real.rawValue }
-    var isEndless: Bool { endless != nil }
 
     /// How much of the chunk at `offset` is the file's: the rest shows zeros.
     func byteCount(ofChunkAt offset: UInt64) -> UInt64 {
