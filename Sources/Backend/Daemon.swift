@@ -57,7 +57,7 @@ package final class Daemon {
 
     private func acceptOne() {
         do throws(Errno) {
-            guard let connection = try listener.accept() else { return }
+            guard let connection = try listener.acceptConnection() else { return }
             if silent.count == Self.silentLimit { silent.removeFirst() }
             silent.append(connection)
         } catch {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import CLinux
 import Errors
-import Glibc
 import HostOS
 
 /// One message as it came off the socket.
@@ -16,22 +14,20 @@ package struct Message: ~Copyable {
 /// It keeps no state between messages, so one thread may receive while another sends. A peer can make it wait only
 /// between messages: inside one, both directions end after `messageTimeout`.
 package final class Connection: Sendable {
-    /// For poll(2); reading from it by other means loses messages.
-    package let descriptor: OwnedDescriptor
+    private let socket: MessageSocket
     /// How long a begun message may take to arrive or to leave, in milliseconds.
     private let messageTimeout: Int32
 
-    /// The spec's limit for one message is a full memory table.
-    private static let maximumDescriptorCount = MemoryTable.maximumCount
-
     /// Takes over a connected socket and makes it non-blocking.
     package init(adopting descriptor: consuming OwnedDescriptor, messageTimeout: Int32 = 1000) throws(Errno) {
-        let number = descriptor.rawValue
-        let flags = try systemCall { vfs_fcntl_int(number, F_GETFL, 0) }
-        _ = try systemCall { vfs_fcntl_int(number, F_SETFL, flags | O_NONBLOCK) }
-        self.descriptor = descriptor
+        // The spec's limit for one message is a full memory table.
+        socket = try MessageSocket(
+            adopting: descriptor, maximumDescriptorCount: MemoryTable.maximumCount)
         self.messageTimeout = messageTimeout
     }
+
+    /// For poll(2); reading from it by other means loses messages.
+    package var descriptor: OwnedDescriptor { _read { yield socket.descriptor } }
 
     /// Receives the next message with its descriptors.
     ///
@@ -45,7 +41,11 @@ package final class Connection: Sendable {
         let deadline = Deadline(milliseconds: messageTimeout)
         var descriptors = ReceivedDescriptors()
         var start: [UInt8] = []
-        try fill(&start, to: MessageHeader.byteCount, &descriptors, deadline, atStart: .disconnected)
+        do throws(MessageFailure) {
+            try socket.fill(&start, to: MessageHeader.byteCount, &descriptors, until: deadline)
+        } catch {
+            throw start.isEmpty && error == .ended ? .disconnected : VhostUserError(inMessage: error)
+        }
         let header = try MessageHeader(decoding: start)
         guard header.flags.version == MessageHeader.version else {
             throw .wrongVersion(flags: header.flags.rawValue)
@@ -56,7 +56,11 @@ package final class Connection: Sendable {
             throw .payloadTooLarge(header.payloadByteCount)
         }
         var payload: [UInt8] = []
-        try fill(&payload, to: count, &descriptors, deadline)
+        do throws(MessageFailure) {
+            try socket.fill(&payload, to: count, &descriptors, until: deadline)
+        } catch {
+            throw VhostUserError(inMessage: error)
+        }
         return Message(header: header, payload: payload, descriptors: descriptors)
     }
 
@@ -74,80 +78,32 @@ package final class Connection: Sendable {
 
     /// Sends `bytes` as they are, with `descriptors` attached to the first of them.
     package func send(_ bytes: [UInt8], descriptors: [Int32] = []) throws(VhostUserError) {
-        let socket = descriptor.rawValue
-        let deadline = Deadline(milliseconds: messageTimeout)
-        var sent = 0
-        while sent < bytes.count {
-            let attached = sent == 0 ? descriptors : []
-            let count: Int
-            do throws(Errno) {
-                count = try systemCall {
-                    // SAFETY: both buffers outlive the call, and the counts are theirs; sent < bytes.count.
-                    unsafe bytes.withUnsafeBytes { all in
-                        unsafe attached.withUnsafeBufferPointer { numbers in
-                            unsafe vfs_send_fds(
-                                socket, all.baseAddress?.advanced(by: sent), all.count - sent,
-                                numbers.baseAddress,
-                                Int32(truncatingIfNeeded: numbers.count))
-                        }
-                    }
-                }
-            } catch .EAGAIN {
-                if waitWritable(socket, until: deadline) { continue }
-                throw .timedOut
-            } catch {
-                throw error == .EPIPE || error == .ECONNRESET ? .disconnected : .system(error)
-            }
-            sent += count
+        do throws(MessageFailure) {
+            try socket.send(
+                bytes, descriptors: descriptors, until: Deadline(milliseconds: messageTimeout))
+        } catch {
+            throw error == .ended ? .disconnected : VhostUserError(inMessage: error)
         }
     }
+}
 
-    /// Reads until `bytes` has `target` bytes; an end before the first of them is reported as `atStart`.
-    private func fill(
-        _ bytes: inout [UInt8], to target: Int, _ descriptors: inout ReceivedDescriptors,
-        _ deadline: Deadline,
-        atStart: VhostUserError = .truncatedMessage
-    ) throws(VhostUserError) {
-        while bytes.count < target {
-            guard waitReadable(descriptor.rawValue, until: deadline) else { throw .timedOut }
-            do throws(Errno) {
-                let more = try receiveSome(upTo: target - bytes.count, &descriptors)
-                if more.isEmpty { throw .ECONNRESET }
-                bytes += more
-            } catch .EAGAIN {
-                continue
-            } catch .ECONNRESET {
-                throw bytes.isEmpty ? atStart : .truncatedMessage
-            } catch {
-                throw .system(error)
+extension VhostUserError {
+    /// What ended a message that had begun.
+    fileprivate init(inMessage failure: MessageFailure) {
+        self =
+            switch failure {
+            case .ended: .truncatedMessage
+            case .timedOut: .timedOut
+            case .tooManyDescriptors: .tooManyDescriptors
+            case .system(let error): .system(error)
             }
-            guard descriptors.count <= Self.maximumDescriptorCount else { throw .tooManyDescriptors }
-        }
     }
+}
 
-    /// One recvmsg(2): some bytes, none at the end of the stream; what descriptors came are in `descriptors`, one more
-    /// than allowed when the message had too many.
-    private func receiveSome(
-        upTo limit: Int, _ descriptors: inout ReceivedDescriptors
-    ) throws(Errno) -> [UInt8] {
-        let socket = descriptor.rawValue
-        var numbers = [Int32](repeating: -1, count: Self.maximumDescriptorCount + 1)
-        var numberCount: Int32 = 0
-        var truncated: Int32 = 0
-        var bytes = [UInt8](repeating: 0, count: limit)
-        let capacity = Int32(numbers.count)
-        let count = try systemCall {
-            // SAFETY: both buffers outlive the call, and the counts are theirs.
-            unsafe bytes.withUnsafeMutableBytes { space in
-                unsafe numbers.withUnsafeMutableBufferPointer { fds in
-                    unsafe vfs_receive_fds(
-                        socket, space.baseAddress, limit, 0, fds.baseAddress, capacity, &numberCount,
-                        &truncated)
-                }
-            }
-        }
-        descriptors.adopt(numbers.prefix(Int(numberCount)))
-        if truncated != 0, descriptors.count <= Self.maximumDescriptorCount { throw .EMFILE }  // ours ran out
-        return Array(bytes.prefix(count))
+extension Listener {
+    /// The next front-end that waits; nil when there is none. The same errors as `accept`.
+    package func acceptConnection() throws(Errno) -> Connection? {
+        guard let socket = try accept() else { return nil }
+        return try Connection(adopting: socket)
     }
 }

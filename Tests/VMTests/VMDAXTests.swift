@@ -79,7 +79,7 @@ import Testing
         let cutter = try HostOS.Thread(name: "cutter") {
             // Until the reader has surely begun.
             usleep(3_000_000)
-            for round in 0..<300 {
+            for round in 0..<1000 {
                 truncate(path, round % 7 * 4096 * 100)
                 usleep(UInt32(round % 5) * 500)
                 let file = open(path, O_WRONLY | O_CLOEXEC)

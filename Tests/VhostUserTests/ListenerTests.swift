@@ -3,7 +3,7 @@ import CLinux
 import Errors
 import Foundation
 import Glibc
-import HostOS
+@testable import HostOS
 import Testing
 
 @testable import VhostUser
@@ -39,11 +39,11 @@ private final class TemporaryDirectory {
         let listener = try Listener(path: path)
         #expect(try directory.names() == ["vfs.sock"])
         #expect(try status(path).st_mode == S_IFSOCK | 0o600)
-        #expect(try listener.accept() == nil)
+        #expect(try listener.acceptConnection() == nil)
         for _ in 0..<2 {
             let frontend = try FrontendSession(connectingTo: path)
             #expect(waitReadable(listener.descriptor.rawValue, timeoutMilliseconds: 5000) == 1)
-            let connection = try #require(try listener.accept())
+            let connection = try #require(try listener.acceptConnection())
             try frontend.send(request: 3)
             #expect(try connection.receive(timeout: 5000).header.request == 3)
         }
@@ -64,7 +64,7 @@ private final class TemporaryDirectory {
         withExtendedLifetime(first) {}
         first = nil
         _ = try FrontendSession(connectingTo: path)
-        #expect(try second.accept() != nil)
+        #expect(try second.acceptConnection() != nil)
     }
 
     @Test func staleFileIsReplaced() throws {
@@ -77,7 +77,7 @@ private final class TemporaryDirectory {
         let listener = try Listener(path: path)
         #expect(try directory.names() == ["vfs.sock"])
         _ = try FrontendSession(connectingTo: path)
-        #expect(try listener.accept() != nil)
+        #expect(try listener.acceptConnection() != nil)
     }
 
     @Test func liveSocketIsNotReplaced() throws {
@@ -88,10 +88,10 @@ private final class TemporaryDirectory {
         #expect(refusal.reason == "another process listens there")
         #expect(!refusal.hint.isEmpty)
         // The probe that connected and left harms nothing.
-        let probe = try #require(try listener.accept())
+        let probe = try #require(try listener.acceptConnection())
         #expect(throws: VhostUserError.disconnected) { _ = try probe.receive(timeout: 1000) }
         _ = try FrontendSession(connectingTo: path)
-        #expect(try listener.accept() != nil)
+        #expect(try listener.acceptConnection() != nil)
     }
 
     @Test func listenerWithAFullQueueIsAlive() throws {
@@ -121,7 +121,7 @@ private final class TemporaryDirectory {
             directory.path + "/" + String(repeating: "s", count: 107 - directory.path.utf8.count - 1)
         let listener = try Listener(path: longest)
         _ = try FrontendSession(connectingTo: longest)
-        #expect(try listener.accept() != nil)
+        #expect(try listener.acceptConnection() != nil)
         let refusal = try #require(error(longest + "s"))
         #expect(refusal.reason == "the path has 108 bytes")
         #expect(refusal.hint.contains("107"))
@@ -177,7 +177,7 @@ private final class TemporaryDirectory {
         }
         #expect(try directory.names() == ["vfs.sock"])
         _ = try FrontendSession(connectingTo: path)
-        #expect(try winner.accept() != nil)
+        #expect(try winner.acceptConnection() != nil)
     }
 
     @Test func inheritedSocket() throws {
@@ -189,9 +189,9 @@ private final class TemporaryDirectory {
         _ = try systemCall { listen(number, 1) }
         do {
             let listener = try Listener(inherited: try socket.duplicate().release())
-            #expect(try listener.accept() == nil)
+            #expect(try listener.acceptConnection() == nil)
             _ = try FrontendSession(connectingTo: path)
-            #expect(try listener.accept() != nil)
+            #expect(try listener.acceptConnection() != nil)
         }
         #expect(try directory.names() == ["vfs.sock"])  // not ours to remove
     }

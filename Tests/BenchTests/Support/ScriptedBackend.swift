@@ -73,7 +73,7 @@ final class ScriptedBackend: Sendable {
             let serve = Serve(stop: stop.descriptor.rawValue, log: log, react: react)
             _ = waitReadable(
                 listener.descriptor.rawValue, stop.descriptor.rawValue, timeoutMilliseconds: 60_000)
-            if let connection = try? listener.accept() { serve.run(connection) }
+            if let connection = try? listener.acceptConnection() { serve.run(connection) }
         }
     }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Errors
 import Glibc
-import HostOS
 
 /// Where a listening socket is to appear. What can be refused without making it is, before anything else is done.
 package struct SocketPlace: Sendable {

@@ -2,7 +2,6 @@
 import CLinux
 import Errors
 import Glibc
-import HostOS
 
 /// A listening Unix socket on which front-ends connect.
 package final class Listener: Sendable {
@@ -48,16 +47,16 @@ package final class Listener: Sendable {
 
     deinit { file?.remove() }
 
-    /// The next front-end that waits; nil when there is none.
+    /// A socket to the next front-end that waits; nil when there is none.
     ///
     /// - Throws: `EMFILE`, `ENFILE`, `ENOMEM` and the like: it still waits then.
-    package func accept() throws(Errno) -> Connection? {
+    package func accept() throws(Errno) -> OwnedDescriptor? {
         let number = descriptor.rawValue
         do throws(Errno) {
             let peer = try systemCall {
                 unsafe accept4(number, __SOCKADDR_ARG(), nil, Int32(SOCK_CLOEXEC.rawValue))
             }
-            return try Connection(adopting: OwnedDescriptor(adopting: peer))
+            return OwnedDescriptor(adopting: peer)
         } catch .EAGAIN {
             return nil
         }

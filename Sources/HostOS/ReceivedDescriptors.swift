@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
-import HostOS
 
 /// The descriptors that came with a message, in order; those that nobody takes are closed with it.
 package struct ReceivedDescriptors: ~Copyable, Sendable {

@@ -2,7 +2,6 @@
 import CLinux
 import Errors
 import Glibc
-import HostOS
 
 /// The file by which a listening socket is found, and the care that its name never misleads anybody.
 package struct SocketFile: Sendable {
