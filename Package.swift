@@ -34,6 +34,10 @@ var targets: [Target] = [
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: gnu),
     .target(name: "FilteredChild", path: "Tests/FilteredChild", cSettings: gnu),
     .target(name: "SystemCallLog", path: "Tests/SystemCallLog", cSettings: gnu),
+    // What tests of messages are made of.
+    .target(
+        name: "MessageTools", dependencies: ["HostOS"], path: "Tests/MessageTools", cSettings: gnu,
+        swiftSettings: relaxed),
 ]
 targets += room("Errors")
 targets += room("HostOS", ["CLinux", "Errors"])
@@ -46,7 +50,8 @@ targets.append(
 targets += room("StateArena", ["CLinux", "Errors", "HostOS"])
 targets += room("GuestMemory", ["CLinux", "Errors", "HostOS"])
 targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostOS"])
-targets += room("VhostUser", ["CLinux", "Errors", "Virtqueue", "GuestMemory", "HostOS"])
+targets += room(
+    "VhostUser", ["CLinux", "Errors", "Virtqueue", "GuestMemory", "HostOS"], tests: ["MessageTools"])
 targets += room("FuseWire")
 targets += room("FuseServer", ["Errors", "FuseWire"])
 targets += room(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Errors
 import HostOS
+import MessageTools
 import Testing
 
 @testable import VhostUser

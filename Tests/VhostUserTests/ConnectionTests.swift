@@ -3,6 +3,7 @@ import CLinux
 import Errors
 import Glibc
 import HostOS
+import MessageTools
 import Testing
 
 @testable import VhostUser

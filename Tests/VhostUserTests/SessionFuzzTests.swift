@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import HostOS
+import MessageTools
 import Testing
 
 @testable import VhostUser

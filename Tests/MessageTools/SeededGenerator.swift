@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// SplitMix64: reproducible, and without a system call per number.
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var z = state
         z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -14,6 +14,6 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 
     /// Below `limit`.
-    mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
-    mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
+    package mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
+    package mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
 }
