@@ -38,6 +38,10 @@ var targets: [Target] = [
     .target(
         name: "MessageTools", dependencies: ["HostOS"], path: "Tests/MessageTools", cSettings: gnu,
         swiftSettings: relaxed),
+    // The client's side of vfio-user, for tests of what a session serves.
+    .target(
+        name: "VfioClient", dependencies: ["VfioUser", "HostOS", "Errors"], path: "Tests/VfioClient",
+        cSettings: gnu, swiftSettings: relaxed),
 ]
 targets += room("Errors")
 targets += room("HostOS", ["CLinux", "Errors"])
@@ -52,6 +56,7 @@ targets += room("GuestMemory", ["CLinux", "Errors", "HostOS"])
 targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostOS"])
 targets += room(
     "VhostUser", ["CLinux", "Errors", "Virtqueue", "GuestMemory", "HostOS"], tests: ["MessageTools"])
+targets += room("VfioUser", ["CLinux", "Errors", "HostOS"], tests: ["MessageTools", "VfioClient"])
 targets += room("FuseWire")
 targets += room("FuseServer", ["Errors", "FuseWire"])
 targets += room(
