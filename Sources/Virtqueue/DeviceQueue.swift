@@ -118,8 +118,16 @@ import GuestMemory
             guard waiting <= layout.size else { throw .availableIndexJumped }
             knownAvailable = index
         }
+        try take(layout.available.loadRelaxed16(layout.availableEntryOffset(position)), into: chain, memory: memory)
+        position &+= 1
+        lookAhead(memory)
+        return true
+    }
+
+    /// Takes the chain that begins at descriptor `head`, wherever it stands in the available ring: one that an earlier device has
+    /// left behind. The same errors as `pop`.
+    package func take(_ head: UInt16, into chain: Chain, memory: GuestMemory) throws(RingFault) {
         guard popped < layout.size else { throw .tooManyInFlight }
-        let head = layout.available.loadRelaxed16(layout.availableEntryOffset(position))
         guard head < layout.size else { throw .headOutOfRange }
         chain.begin(head: head, memory: memory)
         if let table = try gather(
@@ -130,10 +138,7 @@ import GuestMemory
             guard nested == nil else { throw .nestedIndirect }
         }
         try chain.finish(memory: memory)
-        position &+= 1
         popped += 1
-        lookAhead(memory)
-        return true
     }
 
     /// Asks the CPU for what the next pops will read, while this request is served: the guest has written it on another CPU, so
