@@ -26,7 +26,10 @@ package final class BackendChannel {
         case refused(request: UInt32, Errno)
     }
 
-    init(
+    /// - Parameters:
+    ///   - memory: what a legacy back-end reads or writes through us; a standard one never asks for that.
+    ///   - announcer: tells the back-end of what it has mapped.
+    package init(
         _ connection: Connection, windows: SharedMemoryWindows, memory: GuestMemory, isStandard: Bool,
         announcer: PieceAnnouncer? = nil
     ) {

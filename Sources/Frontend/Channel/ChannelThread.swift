@@ -11,8 +11,13 @@ package final class ChannelThread: Sendable {
     private let thread: Thread
 
     /// Takes the channel of `frontend` over; nil when it has none.
-    package init?(_ frontend: DeviceFrontend) throws(Errno) {
+    package convenience init?(_ frontend: DeviceFrontend) throws(Errno) {
         guard let channel = frontend.channel else { return nil }
+        try self.init(channel)
+    }
+
+    /// Takes a channel over.
+    package init(_ channel: BackendChannel) throws(Errno) {
         let service = try Service(channel)
         self.service = service
         thread = try Thread(name: "window") { service.run() }

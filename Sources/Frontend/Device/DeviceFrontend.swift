@@ -139,7 +139,8 @@ package final class DeviceFrontend {
                 let guest = windowAddress(window.id).rawValue
                 return (window.id, (guest: guest, user: ram.userAddress(of: GuestAddress(guest))))
             }
-            announcer = PieceAnnouncer(session, places: Dictionary(uniqueKeysWithValues: places))
+            let byID = Dictionary(uniqueKeysWithValues: places)
+            announcer = PieceAnnouncer(session) { byID[$0] }
         }
         channel = BackendChannel(
             try session.openBackendChannel(), windows: windows, memory: ram.memory, isStandard: isStandard,
