@@ -76,6 +76,12 @@ targets += room(
         "HostOS",
     ],
     tests: ["Frontend", "HostFS", "AllocationCounter", "SystemCallLog", "virtiofsd"])
+targets += room(
+    "PciDevice",
+    [
+        "CLinux", "Errors", "Frontend", "VfioUser", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire",
+        "HostOS",
+    ], tests: ["Guest", "VfioClient", "virtiofsd"])
 targets += room("Guest", ["CLinux", "Errors", "HostOS"])
 targets += room(
     "Bench",
@@ -103,7 +109,9 @@ targets += [
         swiftSettings: relaxed),
     .executableTarget(
         name: "virtiofs",
-        dependencies: ["CLinux", "Errors", "Bench", "Frontend", "Guest", "HostOS", arguments, logging],
+        dependencies: [
+            "CLinux", "Errors", "Bench", "Frontend", "Guest", "PciDevice", "HostOS", arguments, logging,
+        ],
         cSettings: gnu, swiftSettings: strict),
     // Few libraries: it is copied into guests together with them.
     .executableTarget(

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import HostOS
+import VfioUser
+import VhostUser
+
+/// Serves a device to one VMM after the other, and keeps it connected to its daemon. One thread.
+package final class DeviceServer {
+    /// Connects to the daemon, which may have to be started first.
+    package typealias Connect = () throws(StartupError) -> OwnedDescriptor
+
+    private let options: DeviceOptions
+    private let device: FileSystemDevice
+    private let window: WindowAddress
+    private let connect: Connect
+    private let stop: Int32
+    private var listener: Listener?
+    private var session: VfioSession?
+    /// The connection of the VMM that is next; a later one takes its place.
+    private var successor: SharedDescriptor?
+    /// What is waited for; to be made anew when a session or a link changes.
+    private var poll = PollSet([])
+    /// Whether requests are under way, so that they are looked at again soon.
+    private var isBusy = false
+    /// When a lost daemon is looked for again.
+    private var retry = Deadline.never
+    private static let misfits = RecurringEvent()
+    private static let retryMilliseconds: Int32 = 500
+    /// How long a busy queue is left alone: at 250,000 requests a second 1,000 pass, fewer than a ring of 1024 keeps.
+    private static let lookMilliseconds: Int32 = 4
+
+    /// Asks the daemon what there is to show, and makes the device of it.
+    ///
+    /// - Parameter stop: readable when everything is to end.
+    package init(
+        _ options: DeviceOptions, connect: @escaping Connect, stop: Int32
+    ) throws(StartupError) {
+        self.connect = connect
+        self.stop = stop
+        let window = WindowAddress()
+        let socket = try connect()
+        do throws(VhostUserError) {
+            let link = try Self.link(to: socket, options, window)
+            let shape = try DeviceShape(options, of: link)
+            do throws(Errno) {
+                device = try FileSystemDevice(shape, windowAddress: window)
+            } catch { throw .system(error) }
+            device.service.adopt(link)
+        } catch {
+            throw StartupError(operation: "make a device of", subject: "the daemon", reason: "\(error)")
+        }
+        self.options = options
+        self.window = window
+    }
+
+    /// A link to a daemon that has what the device needs.
+    private static func link(
+        to socket: consuming OwnedDescriptor, _ options: DeviceOptions, _ window: WindowAddress
+    ) throws(VhostUserError) -> DaemonLink {
+        let link = try DaemonLink(adopting: socket, wantsWindow: options.windowByteCount != nil, window)
+        let queues = try link.queueCount()
+        guard queues > UInt64(options.requestQueues) else {
+            throw .tooFewQueues(wanted: options.requestQueues, offered: queues > 0 ? queues - 1 : 0)
+        }
+        if let wanted = options.windowByteCount, link.window.map({ UInt64($0.byteCount) }) != wanted {
+            throw .refused(.EOPNOTSUPP)
+        }
+        return link
+    }
+
+    /// Serves whoever connects until `stop` is readable.
+    package func run(_ listener: Listener) {
+        self.listener = listener
+        watch()
+        while true {
+            var timeout = isBusy ? Self.lookMilliseconds : -1
+            if device.service.link == nil {
+                let rest = retry.remainingMilliseconds
+                timeout = timeout < 0 ? rest : min(timeout, rest)
+            }
+            let ready = poll.wait(timeoutMilliseconds: timeout)
+            if ready {
+                if poll.isReady(0) { return disconnect() }
+                if poll.isReady(1) { accept() }
+                if poll.isReady(2) { serve() }
+                if poll.isReady(3) { device.interruptLines.takeQueueEvent() }
+                if poll.isReady(4) { device.service.takeError() }
+                if poll.isReady(5) || poll.isReady(6) { checkDaemon() }
+            }
+            isBusy = device.service.look() || (isBusy && ready)
+            if device.service.link == nil, retry.hasPassed { reconnect() }
+        }
+    }
+
+    private func watch() {
+        let link = device.service.link
+        poll = PollSet([
+            stop, listener?.descriptor.rawValue ?? -1, session?.descriptor ?? -1,
+            device.interruptLines.queueEvent.rawValue, device.service.errorEvent.rawValue,
+            link?.descriptor ?? -1, link?.channelEnded ?? -1,
+        ])
+        if link == nil { retry = Deadline(milliseconds: Self.retryMilliseconds) }
+    }
+
+    // MARK: The VMM
+
+    private func accept() {
+        do throws(Errno) {
+            guard let socket = try listener?.accept() else { return }
+            guard session != nil else {
+                session = try VfioSession(adopting: socket, device: device)
+                return watch()
+            }
+            // The first may just be going: its successor is not turned away, but waits. One can.
+            Log.info("a VMM waits for another to go")
+            successor = SharedDescriptor(socket)
+        } catch {
+            Log.error("cannot accept a connection: \(describe(error))")
+        }
+    }
+
+    private func serve() {
+        let hadLink = device.service.link != nil
+        do throws(VfioError) {
+            try session?.serveOne()
+        } catch {
+            if error != .disconnected { Log.error("the VMM's connection ends: \(error)") }
+            disconnect()
+        }
+        if hadLink != (device.service.link != nil) { watch() }
+    }
+
+    /// The VMM has gone.
+    private func disconnect() {
+        session = nil
+        device.disconnect()
+        if let next = successor {
+            successor = nil
+            do throws(Errno) {
+                session = try VfioSession(adopting: try next.duplicate(), device: device)
+            } catch {
+                Log.error("cannot serve a connection: \(describe(error))")
+            }
+        }
+        watch()
+    }
+
+    // MARK: The daemon
+
+    private func checkDaemon() {
+        guard let link = device.service.link else { return }
+        if poll.isReady(6) {
+            device.service.lose("it broke the protocol on the channel for its own requests")
+        } else {
+            do throws(VhostUserError) {
+                let header = try link.session.connection.receive(timeout: 0).header
+                throw VhostUserError.unexpectedMessage(request: header.request, flags: header.flags.rawValue)
+            } catch {
+                device.service.lose("\(error)")
+            }
+        }
+        watch()
+    }
+
+    private func reconnect() {
+        do throws(StartupError) {
+            let socket = try connect()
+            do throws(VhostUserError) {
+                device.service.adopt(try Self.link(to: socket, options, window))
+                Log.info("the daemon is back")
+            } catch {
+                Log.once(Self.misfits, .error, "the daemon cannot serve this device: \(error)")
+            }
+        } catch {
+            Log.debug("\(error)")
+        }
+        watch()
+    }
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import GuestMemory
+import HostOS
+import VhostUser
+import Virtqueue
+
+/// Who serves the device's queues: the daemon, as long as there is one, else we ourselves, with errors.
+///
+/// ```
+/// start ──► served by the daemon ──► daemon gone: orphaned ──► daemon back and INIT seen ──► served
+///   stop, from anywhere: nobody serves them
+/// ```
+final class QueueService {
+    private let map: GuestMap
+    private let interrupts: Interrupts
+    /// Told when the device cannot work without a reset, and when it can again.
+    var needsReset: (Bool) -> Void = { _ in }
+
+    private(set) var link: DaemonLink?
+    private var features: VirtioFeatures = []
+    /// Those that run.
+    private var rings: [Ring] = []
+    /// Signalled by the daemon when it gives up a ring.
+    let errorEvent: SharedDescriptor
+    /// Signalled to wake the daemon, by queue.
+    private let kicks: [SharedDescriptor]
+
+    private final class Ring {
+        var plan: DaemonLink.Ring
+        var vector: UInt16
+        let layout: RingLayout
+        var watch: InFlightWatch
+        /// Present while no daemon serves it.
+        var orphan: OrphanedQueue?
+
+        init(_ plan: DaemonLink.Ring, vector: UInt16, layout: RingLayout) {
+            self.plan = plan
+            self.vector = vector
+            self.layout = layout
+            watch = InFlightWatch(layout, nextAvailable: 0)
+        }
+    }
+
+    init(queueCount: Int, map: GuestMap, interrupts: Interrupts) throws(Errno) {
+        self.map = map
+        self.interrupts = interrupts
+        errorEvent = SharedDescriptor(try EventFD().descriptor.duplicate())
+        var kicks: [SharedDescriptor] = []
+        for _ in 0..<queueCount { kicks.append(SharedDescriptor(try EventFD().descriptor.duplicate())) }
+        self.kicks = kicks
+    }
+
+    // MARK: What the guest does
+
+    /// Starts all queues that are given, by index, from their beginning.
+    func start(_ queues: [(index: Int, registers: CommonConfiguration.Queue)], features: VirtioFeatures) {
+        self.features = features
+        do throws(Errno) {
+            let memory = try map.mapped()
+            for (index, registers) in queues { try add(index, registers, memory) }
+        } catch {
+            rings = []
+            return fail("a queue's memory cannot be used: \(describe(error))")
+        }
+        begin(rings, bases: rings.map { _ in 0 })
+    }
+
+    /// Starts one more.
+    func startLate(_ index: Int, _ registers: CommonConfiguration.Queue) {
+        do throws(Errno) {
+            try add(index, registers, try map.mapped())
+        } catch {
+            return fail("the memory of queue \(index) cannot be used: \(describe(error))")
+        }
+        begin(Array(rings.suffix(1)), bases: [0])
+    }
+
+    /// The guest has put something on a queue.
+    func kick(_ index: Int) {
+        guard let ring = rings.first(where: { $0.plan.index == index }) else { return }
+        if ring.orphan != nil { return serveOrphans() }
+        signalEvent(ring.plan.kick.rawValue)
+        ring.watch.look()
+    }
+
+    /// Nothing touches guest memory any more when this returns, unless the daemon does not answer.
+    func stop() {
+        let served = rings.filter { $0.orphan == nil }.map(\.plan.index)
+        rings = []
+        if let link, !served.isEmpty {
+            do throws(VhostUserError) { try link.stop(served) } catch { lose("\(error)") }
+        }
+        needsReset(false)
+    }
+
+    /// Some queue's interrupts may go elsewhere now.
+    func updateCalls(vectors: (Int) -> UInt16) {
+        for ring in rings {
+            ring.vector = vectors(ring.plan.index)
+            let target = interrupts.target(ofVector: ring.vector)
+            guard target !== ring.plan.call else { continue }
+            ring.plan.call = target
+            if let orphan = ring.orphan {
+                orphan.call = target
+                signalEvent(target.rawValue)
+            } else {
+                tell { link throws(VhostUserError) in try link.setCall(ring.plan.index, target) }
+            }
+        }
+    }
+
+    /// The VMM has changed what memory there is.
+    func memoryChanged() {
+        guard !rings.isEmpty else { return }
+        guard rings.allSatisfy({ isInMemory($0.plan) }) else {
+            return fail("the VMM took away memory in which a queue lies")
+        }
+        if rings.contains(where: { $0.orphan != nil }) {
+            guard let memory = try? map.mapped() else { return fail("guest memory cannot be mapped") }
+            for ring in rings { ring.orphan?.memory = memory }
+        } else {
+            tell { link throws(VhostUserError) in try link.publish(map.regions) }
+        }
+    }
+
+    /// The VMM has gone, and the map is empty: the daemon lets go of the guest's memory, too.
+    func releaseMemory() {
+        guard let link else { return }
+        // Without slots there is no table without memory.
+        guard link.session.protocolFeatures.contains(.configureMemorySlots) else { return self.link = nil }
+        tell { link throws(VhostUserError) in try link.publish([]) }
+    }
+
+    // MARK: What the daemon does
+
+    /// A daemon is there. It serves the queues from the next start on, or from the next mount in a running guest.
+    func adopt(_ link: DaemonLink) {
+        self.link = link
+        serveOrphans()
+    }
+
+    /// The daemon has gone, or can no longer be understood.
+    func lose(_ reason: String) {
+        guard link != nil else { return }
+        link = nil
+        Log.error("the daemon is lost: \(reason)")
+        guard !rings.isEmpty else { return }
+        orphan(rings.filter { $0.orphan == nil })
+    }
+
+    /// The daemon has given a ring up: the guest has broken it.
+    func takeError() {
+        if clearEvent(errorEvent.rawValue) { fail("the daemon gave up a queue") }
+    }
+
+    /// Takes note of what is in flight at the daemon, so that it can be answered if the daemon dies.
+    ///
+    /// - Returns: whether anything has moved since the last time.
+    func look() -> Bool {
+        var moved = false
+        for ring in rings where ring.orphan == nil && ring.watch.look() { moved = true }
+        return moved
+    }
+
+    // MARK: Within
+
+    private func add(
+        _ index: Int, _ registers: CommonConfiguration.Queue, _ memory: GuestMemory
+    ) throws(Errno) {
+        let layout = try RingLayout(
+            size: Int(registers.size), userDescriptors: registers.descriptors,
+            userAvailable: registers.available, userUsed: registers.used, memory: memory)
+        let plan = DaemonLink.Ring(
+            index: index, size: registers.size, descriptors: registers.descriptors,
+            available: registers.available, used: registers.used, kick: kicks[index],
+            call: interrupts.target(ofVector: registers.vector), error: errorEvent)
+        rings.append(Ring(plan, vector: registers.vector, layout: layout))
+    }
+
+    /// Gives rings to the daemon, each from its available index `bases` on.
+    private func begin(_ some: [Ring], bases: [UInt16]) {
+        for (ring, base) in zip(some, bases) {
+            ring.orphan = nil
+            ring.watch = InFlightWatch(ring.layout, nextAvailable: base)
+        }
+        guard let link else { return orphan(some) }
+        do throws(VhostUserError) {
+            guard link.session.offeredFeatures.isSuperset(of: features) else { throw .refused(.EOPNOTSUPP) }
+            if some.count == rings.count { try link.session.setFeatures(features) }
+            try link.publish(map.regions)
+            for (ring, base) in zip(some, bases) { try link.start(ring.plan, base: base) }
+        } catch {
+            lose("it does not start the queues: \(error)")
+        }
+    }
+
+    private func tell(_ body: (DaemonLink) throws(VhostUserError) -> Void) {
+        guard let link else { return }
+        do throws(VhostUserError) { try body(link) } catch { lose("\(error)") }
+    }
+
+    /// Goes on with rings that a daemon has left.
+    private func orphan(_ some: [Ring]) {
+        needsReset(true)
+        guard let memory = try? map.mapped() else {
+            return Log.error("guest memory cannot be mapped; requests stay unanswered until the device is reset")
+        }
+        for ring in some {
+            ring.watch.look()
+            let heads = ring.watch.heads
+            if heads == nil {
+                Log.error(
+                    "\(ring.watch.count) requests that the daemon had begun cannot be told from others; the guest waits for "
+                        + "them until it is rebooted")
+            }
+            ring.orphan = OrphanedQueue(
+                ring.layout, features: RingFeatures(negotiated: features.rawValue), memory: memory,
+                nextAvailable: ring.watch.nextAvailable, inFlight: heads ?? [], call: ring.plan.call)
+        }
+        serveOrphans()
+    }
+
+    /// Answers what the orphaned rings have, up to the INIT with which a new mount begins, if there is a daemon for it.
+    private func serveOrphans() {
+        var first: (ring: Ring, index: UInt16)?
+        for ring in rings {
+            guard let index = ring.orphan?.serve(mayBegin: link != nil) else { continue }
+            first = (ring, index)
+        }
+        guard let first, rings.allSatisfy({ $0.orphan?.isBroken == false }) else { return }
+        let bases = rings.map { $0 === first.ring ? first.index : $0.orphan?.nextAvailable ?? 0 }
+        Log.info("a new mount begins with the new daemon")
+        needsReset(false)
+        begin(rings, bases: bases)
+    }
+
+    /// The device can do no more until it is reset.
+    private func fail(_ reason: String) {
+        Log.error("the device needs a reset: \(reason)")
+        needsReset(true)
+    }
+
+    /// Whether all parts of a ring lie in memory that the daemon can map, each in one piece.
+    private func isInMemory(_ plan: DaemonLink.Ring) -> Bool {
+        let size = Int(plan.size)
+        return map.holds(plan.descriptors, RingLayout.descriptorsByteCount(size))
+            && map.holds(plan.available, RingLayout.availableByteCount(size))
+            && map.holds(plan.used, RingLayout.usedByteCount(size))
+    }
+}
