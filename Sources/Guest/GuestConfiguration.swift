@@ -34,6 +34,14 @@ package enum DAXMode: String, Sendable, CaseIterable {
     case never
 }
 
+/// Whose device shows a share to the guest.
+package enum ShareDevice: String, Sendable, CaseIterable {
+    /// The machine's own, at the socket of a vhost-user daemon.
+    case vhostUser = "vhost-user"
+    /// That of another process, at its vfio-user socket.
+    case vfioUser = "vfio-user"
+}
+
 /// A virtio-fs device of the guest, served by a daemon that listens on a socket.
 package struct GuestShare: Equatable, Sendable {
     /// At most 36 bytes, no "/"; the share is mounted at /mnt/TAG.
@@ -50,6 +58,7 @@ package struct GuestShare: Equatable, Sendable {
     package var windowMebibytes: Int?
     /// nil leaves it to the guest's kernel, which does as with `inode`.
     package var dax: DAXMode?
+    package var device = ShareDevice.vhostUser
 
     package init(
         tag: String, socketPath: String, readOnly: Bool = false, requestQueues: Int = 1,

@@ -31,8 +31,8 @@ enum MachinePlan {
     }
 
     private static func qemu(_ configuration: GuestConfiguration) throws(StartupError) -> String {
-        if configuration.shares.contains(where: { $0.windowMebibytes != nil }) {
-            return try QemuDevices.programForWindows(configuration.program)
+        if let program = try QemuDevices.program(for: configuration.shares, configuration.program) {
+            return program
         }
         let name = configuration.program ?? "qemu-system-x86_64"
         guard let program = Files.program(name) else {
@@ -44,6 +44,10 @@ enum MachinePlan {
     private static func check(_ configuration: GuestConfiguration) throws(StartupError) {
         for share in configuration.shares { try ShareTag.check(share.tag) }
         try QemuDevices.checkWindows(configuration)
+        if configuration.machine == .uml, configuration.shares.contains(where: { $0.device == .vfioUser }) {
+            throw StartupError(
+                operation: "plug a device into", subject: "linux.uml", reason: "it has no PCI bus for one")
+        }
         guard configuration.memoryMebibytes >= 64, configuration.processors >= 1 else {
             throw StartupError(
                 operation: "boot", subject: "a guest",

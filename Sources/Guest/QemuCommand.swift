@@ -67,6 +67,10 @@ package struct QemuCommand {
             arguments += ["-device", "virtserialport,chardev=\(channel),name=\(channel)"]
         }
         for (index, share) in configuration.shares.enumerated() {
+            if share.device == .vfioUser {
+                arguments += ["-device", otherProcess(at: share.socketPath)]
+                continue
+            }
             arguments += [
                 "-chardev", "socket,id=share\(index),path=\(escaped(share.socketPath))",
                 "-device", device(of: share, chardev: "share\(index)"),
@@ -92,6 +96,20 @@ package struct QemuCommand {
         return
             "\(QemuDevices.withSharedMemory),chardev=\(chardev),virtio-id=26,num_vqs=\(1 + share.requestQueues),"
             + "vq_size=\(share.queueSize),config_size=40"
+    }
+
+    /// A socket is no plain value for QEMU, so this is JSON.
+    private func otherProcess(at path: String) -> String {
+        let quoted = path.unicodeScalars.map { scalar in
+            switch scalar {
+            case "\"", "\\": "\\\(scalar)"
+            case ..<" ": "\\u" + String(repeating: "0", count: scalar.value < 16 ? 3 : 2)
+                + String(scalar.value, radix: 16)
+            default: "\(scalar)"
+            }
+        }.joined()
+        return
+            "{\"driver\":\"\(QemuDevices.otherProcess)\",\"socket\":{\"type\":\"unix\",\"path\":\"\(quoted)\"}}"
     }
 
     /// QEMU ends an option's value at a comma unless it is doubled.

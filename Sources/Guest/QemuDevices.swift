@@ -25,18 +25,33 @@ enum QemuDevices {
         answer.hasPrefix("\(device) options:")
     }
 
-    /// The QEMU for a guest with DAX windows: the one that is wanted; else that of PATH if it has what is needed, else the
-    /// lab's.
-    static func programForWindows(_ wanted: String?) throws(StartupError) -> String {
+    /// The device that plugs in one of another process. QEMU has it since 10.1.
+    static let otherProcess = "vfio-user-pci"
+
+    /// The QEMU for a guest with these shares: the one that is wanted; else that of PATH if it has what is needed, else the
+    /// lab's. nil when any will do.
+    static func program(for shares: [GuestShare], _ wanted: String?) throws(StartupError) -> String? {
+        if shares.contains(where: { $0.device == .vfioUser }) {
+            return try program(with: otherProcess, since: "10.1", "plug a device into the guest by", wanted)
+        }
+        if shares.contains(where: { $0.windowMebibytes != nil }) {
+            return try program(with: withSharedMemory, since: "11", "give the guest a DAX window by", wanted)
+        }
+        return nil
+    }
+
+    private static func program(
+        with device: String, since version: String, _ purpose: String, _ wanted: String?
+    ) throws(StartupError) -> String {
         let names = wanted.map { [$0] } ?? ["qemu-system-x86_64", Lab.qemu]
         let programs = names.compactMap { Files.program($0) }
         for program in programs {
-            if try has(withSharedMemory, program) { return program }
+            if try has(device, program) { return program }
         }
         throw StartupError(
-            operation: "give the guest a DAX window by", subject: programs.first ?? names[0],
+            operation: purpose, subject: programs.first ?? names[0],
             reason: programs.isEmpty
-                ? "it is not installed" : "it has no \(withSharedMemory), which is new in QEMU 11",
+                ? "it is not installed" : "it has no \(device), which is new in QEMU \(version)",
             hint: wanted == nil
                 ? "make lab fetches a QEMU that has it"
                 : "leave --qemu out after make lab, or name a newer one")
@@ -58,6 +73,8 @@ enum QemuDevices {
             if configuration.machine == .uml {
                 throw refuse(share.tag, "UML's devices have no shared memory")
             }
+            // Its window is no memory of QEMU's.
+            if share.device == .vfioUser { continue }
             if share.readOnly {
                 throw refuse(share.tag, "it is read-only, and QEMU maps only files that may be written")
             }

@@ -12,7 +12,7 @@ enum Missing {
 }
 
 /// Does `body`, and says an error of it as one line: "cannot OPERATION SUBJECT: reason".
-func starting<Result>(
+package func starting<Result: ~Copyable>(
     _ operation: String, _ subject: String, _ body: () throws(Errno) -> Result
 ) throws(StartupError) -> Result {
     do throws(Errno) { return try body() } catch {

@@ -5,7 +5,7 @@ import ArgumentParser
 struct Virtiofs: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "virtiofs", abstract: "Tools around virtiofsd.",
-        subcommands: [VM.self, MountCommand.self, BenchCommand.self])
+        subcommands: [VM.self, MountCommand.self, DeviceCommand.self, BenchCommand.self])
 }
 
 @main

@@ -71,6 +71,12 @@ struct VM: ParsableCommand {
     var daxMode: DAXMode?
 
     @Option(
+        help: ArgumentHelp(
+            "Whose device the guest sees: vhost-user (that of QEMU) or vfio-user (virtiofs device; needs QEMU 10.1, and "
+                + "make lab fetches a newer one).", valueName: "KIND"))
+    var device = ShareDevice.vhostUser
+
+    @Option(
         help: ArgumentHelp("One more argument for the daemon, as --daemon-option=--xattr.", valueName: "ARG"))
     var daemonOption: [String] = []
 
@@ -134,6 +140,7 @@ struct MemoryArgument: ExpressibleByArgument {
     var defaultValueDescription: String { "\(mebibytes)M" }
 }
 
+extension ShareDevice: ExpressibleByArgument {}
 extension Machine: ExpressibleByArgument {}
 extension DAXMode: ExpressibleByArgument {}
 extension Accelerator: ExpressibleByArgument {}

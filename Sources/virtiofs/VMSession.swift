@@ -37,7 +37,8 @@ struct VMSession {
     private func run(stop: Int32) throws(GuestError) -> Int32 {
         let deadline = Deadline(milliseconds: options.timeout.map { $0.multipliedClamping(by: 1000) } ?? -1)
         let daemons = try startDaemons()
-        var configuration = try configuration(daemons)
+        let devices = try startDevices(daemons)
+        var configuration = configuration(devices.isEmpty ? daemons.map(\.share) : devices.map(\.share))
         configuration.stopDescriptor = stop
         do throws(GuestError) {
             if options.timeout != nil {
@@ -54,6 +55,10 @@ struct VMSession {
             for daemon in daemons {
                 guard let end = daemon.process.end, end != .exited(0) else { continue }
                 say("the daemon of \(daemon.configuration.tag) has ended (\(end)): \(daemon.messageText)")
+            }
+            for device in devices {
+                guard let end = device.process.end, end != .exited(0) else { continue }
+                say("the device of \(device.share.tag) has ended (\(end)): \(device.messageText)")
             }
             throw error
         }
@@ -99,7 +104,21 @@ struct VMSession {
         return daemons
     }
 
-    private func configuration(_ daemons: [DaemonProcess]) throws(GuestError) -> GuestConfiguration {
+    /// A device process for each daemon, where the guest is not to see the machine's own devices.
+    private func startDevices(_ daemons: [DaemonProcess]) throws(GuestError) -> [DeviceProcess] {
+        guard options.device == .vfioUser else { return [] }
+        var devices: [DeviceProcess] = []
+        do throws(StartupError) {
+            let program = try starting("find", "this program") { () throws(Errno) in try Files.ownProgram() }
+            for daemon in daemons {
+                devices.append(
+                    try DeviceProcess(program: program, for: daemon.share, verbose: options.verbose))
+            }
+        } catch { throw .startup(error) }
+        return devices
+    }
+
+    private func configuration(_ shares: [GuestShare]) -> GuestConfiguration {
         var configuration = GuestConfiguration()
         configuration.machine = options.machine
         configuration.program = options.qemu
@@ -108,7 +127,7 @@ struct VMSession {
         configuration.memoryMebibytes = options.memory.mebibytes
         configuration.processors = options.cpus
         configuration.accelerator = options.accel
-        configuration.shares = daemons.map(\.share)
+        configuration.shares = shares
         configuration.kernelArguments = options.append
         configuration.machineArguments = options.machineOption
         configuration.verbose = options.verbose

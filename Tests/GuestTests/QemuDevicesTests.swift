@@ -42,6 +42,24 @@ import Testing
         #expect(refusal(sizeless) != nil)
     }
 
+    private var windowed: [GuestShare] { configuration(64).shares }
+
+    /// A window in a device of another process is no matter of QEMU's; such a device is.
+    @Test func devicesOfOtherProcesses() throws {
+        var other = configuration(1024)
+        other.shares[0].device = .vfioUser
+        #expect(refusal(other) == nil)
+        other.shares[0].readOnly = true
+        #expect(refusal(other) == nil)
+        let error = #expect(throws: StartupError.self) {
+            try QemuDevices.program(for: other.shares, "/bin/true")
+        }
+        #expect(
+            error?.description.hasPrefix(
+                "cannot plug a device into the guest by /bin/true: it has no vfio-user-pci") == true)
+        #expect(try QemuDevices.program(for: configuration(nil).shares, nil) == nil)
+    }
+
     @Test func devicesByTheirHelp() {
         let answer = """
             vhost-user-fs-pci options:
@@ -61,16 +79,16 @@ import Testing
     }
 
     @Test func programWithoutTheDeviceIsSaid() {
-        let error = #expect(throws: StartupError.self) { try QemuDevices.programForWindows("/bin/true") }
+        let error = #expect(throws: StartupError.self) { try QemuDevices.program(for: windowed, "/bin/true") }
         #expect(
             error?.description.hasPrefix(
                 "cannot give the guest a DAX window by /bin/true: it has no vhost-user-test-device-pci")
                 == true)
-        let missing = #expect(throws: StartupError.self) { try QemuDevices.programForWindows("/nonexistent") }
+        let missing = #expect(throws: StartupError.self) { try QemuDevices.program(for: windowed, "/nonexistent") }
         #expect(missing?.reason == "it is not installed")
     }
 
     @Test(.enabled(if: requirementsMet("labHasTheDevice", .lab))) func labHasTheDevice() throws {
-        #expect(try QemuDevices.programForWindows(Lab.qemu) == Files.program(Lab.qemu))
+        #expect(try QemuDevices.program(for: windowed, Lab.qemu) == Files.program(Lab.qemu))
     }
 }
