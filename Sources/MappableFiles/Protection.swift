@@ -3,19 +3,6 @@ import Errors
 import Glibc
 import HostOS
 
-/// Which file an announcement is about.
-package struct FileKey: Hashable, Sendable {
-    /// Major number << 32 | minor number, as `FileStatus.device`.
-    package let device: UInt64
-    /// The inode's.
-    package let number: UInt64
-
-    package init(device: UInt64, number: UInt64) {
-        self.device = device
-        self.number = number
-    }
-}
-
 /// What is announced of a file.
 package enum Protection: UInt64, Sendable {
     /// Only that it is opened with O_TRUNC: of truncate(2) and its like the kernel says nothing on this file system, or before 6.14.

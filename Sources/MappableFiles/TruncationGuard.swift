@@ -176,8 +176,8 @@ struct TruncationGuard {
         result.length = length
         // What has no status has no key that the daemon could know.
         if let status = try? FileStatus(of: one.event.file, flags: FileServer.unsynchronized) {
-            result.device = status.device
-            result.number = status.raw.stx_ino
+            let key = FileKey(status)
+            (result.device, result.number) = (key.device, key.number)
         }
         return result
     }

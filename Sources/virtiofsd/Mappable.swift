@@ -46,7 +46,7 @@ final class SizeWatch {
         let announcements = try Thread(name: "cuts") {
             guard (try? confine()) != nil else { return }
             files.serveAnnouncements(until: stop) { key, length in
-                window.cut(device: key.device, number: key.number, to: length)
+                window.cut(key, to: length)
             }
         }
         let looks = try Thread(name: "sizes") {

@@ -80,8 +80,7 @@ final class Watched: Sendable {
     )
         throws
     {
-        let status = try FileStatus(of: file.rawValue)
-        let key = FileKey(device: status.device, number: status.raw.stx_ino)
+        let key = FileKey(try FileStatus(of: file.rawValue))
         let thread = try Thread(name: "guard") { [self] in
             files.serveAnnouncements(until: stop) { (found, length) in
                 // Time enough for somebody who does not wait.

@@ -30,7 +30,7 @@ package final class MappingChannel: FileWindow {
         /// Requests whose answer had not come when they were given up, oldest first.
         var unanswered: [Question] = []
         /// What each piece shows, by its place in the window.
-        var pieces: [UInt64: FileNumber] = [:]
+        var pieces: [UInt64: FileKey] = [:]
         var record = MappingRecord()
         /// How often this front-end has been waited for in vain to tell of a piece.
         var silences = 0
@@ -44,7 +44,7 @@ package final class MappingChannel: FileWindow {
     private let announced: EventFD
     private let announces = Atomic<Bool>(false)
     /// How many pieces show each file, for the control thread, which does not wait for `state`.
-    private let files = Mutex<[FileNumber: Int]>([:])
+    private let files = Mutex<[FileKey: Int]>([:])
 
     /// How long the VMM may take to answer. A guest's access to a file waits as long.
     private static let answerMilliseconds: Int32 = 5000
@@ -108,8 +108,8 @@ package final class MappingChannel: FileWindow {
 
     /// Whether `file` is one that some piece shows: it may shrink.
     func shows(_ file: Int32) -> Bool {
-        guard let number = try? FileNumber(of: file) else { return false }
-        return files.withLock { $0[number] != nil }
+        guard let status = try? FileStatus(of: file) else { return false }
+        return files.withLock { $0[FileKey(status)] != nil }
     }
 
     /// A region of guest memory that shows a piece has been added.
@@ -121,37 +121,37 @@ package final class MappingChannel: FileWindow {
     // MARK: Pieces
 
     package func map(_ file: Int32, _ piece: WindowPiece, writable: Bool) throws(Errno) {
-        let number = try FileNumber(of: file)
+        let key = FileKey(try FileStatus(of: file))
         // Before the front-end can tell of it.
-        files.withLock { $0[number, default: 0] += 1 }
+        files.withLock { $0[key, default: 0] += 1 }
         do throws(Errno) {
             try state.withLock { (state) throws(Errno) in
                 announced.clear()
                 let began = monotonicNanoseconds()
                 try ask(Question(piece: piece, isMap: true), writable, [file], &state)
-                state.pieces[piece.offset] = number
+                state.pieces[piece.offset] = key
                 awaitAnnouncement(&state)
                 state.record.maps.add(monotonicNanoseconds() - began)
             }
         } catch {
-            forget(number)
+            forget(key)
             throw error
         }
     }
 
     package func unmap(_ piece: WindowPiece) throws(Errno) {
         try state.withLock { (state) throws(Errno) in
-            if let number = state.pieces.removeValue(forKey: piece.offset) { forget(number) }
+            if let key = state.pieces.removeValue(forKey: piece.offset) { forget(key) }
             let began = monotonicNanoseconds()
             try ask(Question(piece: piece, isMap: false), false, [], &state)
             state.record.unmaps.add(monotonicNanoseconds() - began)
         }
     }
 
-    private func forget(_ number: FileNumber) {
+    private func forget(_ key: FileKey) {
         files.withLock {
-            guard let count = $0[number] else { return }
-            $0[number] = count > 1 ? count - 1 : nil
+            guard let count = $0[key] else { return }
+            $0[key] = count > 1 ? count - 1 : nil
         }
     }
 
@@ -253,16 +253,5 @@ package final class MappingChannel: FileWindow {
                 request: answer.header.request, flags: answer.header.flags.rawValue)
         }
         return try UInt64(decodingPayload: answer.payload)
-    }
-}
-
-/// What tells a file from others: st_dev and st_ino.
-private struct FileNumber: Hashable {
-    let device: UInt64
-    let number: UInt64
-
-    init(of file: Int32) throws(Errno) {
-        let status = try FileStatus(of: file)
-        (device, number) = (status.device, status.raw.stx_ino)
     }
 }

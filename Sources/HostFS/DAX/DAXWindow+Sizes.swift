@@ -6,10 +6,8 @@ import Synchronization
 
 // Files in the window whose sizes change behind the guest's back.
 extension DAXWindow {
-    /// Somebody else is about to make a file `size` bytes long. `device` is major << 32 | minor. When this returns no guest sees what
-    /// goes.
-    package func cut(device: UInt64, number: UInt64, to size: UInt64) {
-        let key = FileKey(device: device, number: number)
+    /// Somebody else is about to make a file `size` bytes long. When this returns no guest sees what goes.
+    package func cut(_ key: FileKey, to size: UInt64) {
         let hasChanged = state.withLock { state in
             guard let file = state.files[key], let status = try? FileStatus(of: file.real.rawValue) else {
                 return false

@@ -2,20 +2,6 @@
 import FuseServer
 import HostOS
 
-/// What tells a mapped file from others while it is open.
-struct FileKey: Hashable, Sendable {
-    /// major << 32 | minor.
-    var device: UInt64
-    var number: UInt64
-
-    init(device: UInt64, number: UInt64) {
-        self.device = device
-        self.number = number
-    }
-
-    init(_ status: FileStatus) { self.init(device: status.device, number: status.raw.stx_ino) }
-}
-
 struct FileTime: Equatable {
     let seconds: Int64
     let nanoseconds: UInt32

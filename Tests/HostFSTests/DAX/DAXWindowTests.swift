@@ -202,11 +202,11 @@ private final class Bench {
     @Test func whatGoesIsReplacedByZeros() throws {
         let bench = try Bench()
         let status = try bench.make("a", 3 * chunk)
-        let (number, device) = (status.raw.stx_ino, status.device)
+        let number = status.raw.stx_ino
         for index in 0..<3 as Range<UInt64> {
             try bench.setUp(status, "a", fileOffset: index * chunk, at: index * chunk)
         }
-        bench.window.cut(device: device, number: number, to: chunk + 5000)
+        bench.window.cut(FileKey(status), to: chunk + 5000)
         #expect(bench.vmm.shown(at: 0, of: number) == chunk)
         #expect(bench.vmm.shown(at: chunk, of: number) == 8192)
         #expect(bench.vmm.shown(at: 2 * chunk, of: number) == 0)
@@ -238,7 +238,7 @@ private final class Bench {
         let bench = try Bench()
         let (status, other) = (try bench.make("a", chunk), try bench.make("b", chunk))
         try bench.setUp(status, "a", at: 0)
-        bench.window.cut(device: other.device, number: other.raw.stx_ino, to: 0)
+        bench.window.cut(FileKey(other), to: 0)
         #expect(bench.vmm.shown(at: 0, of: status.raw.stx_ino) == chunk && !bench.window.hasLimits)
     }
 
@@ -250,7 +250,7 @@ private final class Bench {
         let stop = try EventFD()
         let window = bench.window
         let thread = try HostOS.Thread(name: "looks") { window.lookAtSizes(until: stop) }
-        window.cut(device: status.device, number: status.raw.stx_ino, to: 0)
+        window.cut(FileKey(status), to: 0)
         #expect(bench.vmm.shown(at: 0, of: status.raw.stx_ino) == 0)
         let deadline = Deadline(milliseconds: 20_000)
         while bench.vmm.shown(at: 0, of: status.raw.stx_ino) == 0, !deadline.hasPassed {
