@@ -26,6 +26,6 @@ package protocol FileWindow: AnyObject, Sendable {
     ///
     /// - Throws: EIO when the VMM refuses, or cannot be asked now.
     func map(_ file: Int32, _ piece: WindowPiece, writable: Bool) throws(Errno)
-    /// Takes away a piece that `map` made appear. The same errors; the piece is gone then too, or will be.
+    /// Takes away a piece that `map` made appear. The same errors, after which it may still be there.
     func unmap(_ piece: WindowPiece) throws(Errno)
 }

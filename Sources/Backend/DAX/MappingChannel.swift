@@ -29,7 +29,7 @@ package final class MappingChannel: FileWindow {
         var connection: Connection?
         /// Requests whose answer had not come when they were given up, oldest first.
         var unanswered: [Question] = []
-        /// What each piece shows, by its place in the window.
+        /// What each piece shows, by its place in the window; it stays until the front-end has said that it is gone.
         var pieces: [UInt64: FileKey] = [:]
         var record = MappingRecord()
         /// How often this front-end has been waited for in vain to tell of a piece.
@@ -129,7 +129,7 @@ package final class MappingChannel: FileWindow {
                 announced.clear()
                 let began = monotonicNanoseconds()
                 try ask(Question(piece: piece, isMap: true), writable, [file], &state)
-                state.pieces[piece.offset] = key
+                if let earlier = state.pieces.updateValue(key, forKey: piece.offset) { forget(earlier) }
                 awaitAnnouncement(&state)
                 state.record.maps.add(monotonicNanoseconds() - began)
             }
@@ -141,11 +141,15 @@ package final class MappingChannel: FileWindow {
 
     package func unmap(_ piece: WindowPiece) throws(Errno) {
         try state.withLock { (state) throws(Errno) in
-            if let key = state.pieces.removeValue(forKey: piece.offset) { forget(key) }
             let began = monotonicNanoseconds()
             try ask(Question(piece: piece, isMap: false), false, [], &state)
+            hasGone(piece, &state)
             state.record.unmaps.add(monotonicNanoseconds() - began)
         }
+    }
+
+    private func hasGone(_ piece: WindowPiece, _ state: inout State) {
+        if let key = state.pieces.removeValue(forKey: piece.offset) { forget(key) }
     }
 
     private func forget(_ key: FileKey) {
@@ -203,7 +207,11 @@ package final class MappingChannel: FileWindow {
         while let late = state.unanswered.first {
             guard let answer = try awaitAnswer(late, connection) else { throw .timedOut }
             state.unanswered.removeFirst()
-            guard late.isMap, answer == 0 else { continue }
+            guard answer == 0 else { continue }
+            if !late.isMap {
+                hasGone(late.piece, &state)
+                continue
+            }
             let undo = Question(piece: late.piece, isMap: false)
             try send(undo, false, [], connection)
             state.unanswered.append(undo)

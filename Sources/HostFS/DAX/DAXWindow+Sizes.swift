@@ -87,17 +87,17 @@ extension DAXWindow {
             if 1..<Self.chunkByteCount ~= byteCount, pieceCount(state) >= Self.maximumPieceCount {
                 byteCount = 0
             }
+            for part in pieces(of: chunk, at: index) { takeAway(part.piece, &state) }
+            state.chunks[index] = nil
+            chunk.byteCount = byteCount
             do throws(Errno) {
-                for part in pieces(of: chunk, at: index) { try window.unmap(part.piece) }
-                chunk.byteCount = byteCount
-                try map(chunk, at: index, writable: true)
+                try map(chunk, at: index, writable: true, &state)
                 state.chunks[index] = chunk
             } catch {
                 Log.once(
                     lost, .error,
                     "the VMM cannot replace a mapping of a file that the host makes shorter: \(describe(error))"
                 )
-                state.chunks[index] = nil
                 file.chunkCount -= 1
             }
         }

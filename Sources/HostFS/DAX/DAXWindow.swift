@@ -19,7 +19,7 @@ package final class DAXWindow: Sendable {
     let window: any FileWindow
     private let source: (any MappableSource)?
     /// Where there is nothing of a file.
-    private let zeros: OwnedDescriptor
+    let zeros: OwnedDescriptor
     let grants: DAXGrants
 
     struct Chunk {
@@ -31,7 +31,8 @@ package final class DAXWindow: Sendable {
     struct State {
         var chunks: [Chunk?]
         var files: [FileKey: MappedFile] = [:]
-        /// Pieces of an earlier guest, which a VMM may have kept across a reset.
+        /// Pieces that no chunk has, and the VMM may have: those of an earlier guest, which it may have kept across a reset, and what it
+        /// would not take away. None overlaps another piece.
         var stale: [WindowPiece] = []
     }
     let state: Mutex<State>
@@ -106,7 +107,7 @@ package final class DAXWindow: Sendable {
                 file: file, fileOffset: arguments.fileOffset,
                 byteCount: file.byteCount(ofChunkAt: arguments.fileOffset))
             do throws(Errno) {
-                try map(chunk, at: index, writable: writable)
+                try map(chunk, at: index, writable: writable, &state)
             } catch {
                 drop(file, &state)
                 throw error
@@ -134,7 +135,11 @@ package final class DAXWindow: Sendable {
             guard end <= state.chunks.count else { throw .EINVAL }
             var wasThere = true
             for index in first..<end {
-                if state.chunks[index] == nil { wasThere = false } else { remove(index, &state) }
+                if state.chunks[index] != nil {
+                    remove(index, &state)
+                } else if !takeLeftovers(at: index, &state) {
+                    wasThere = false
+                }
             }
             if !wasThere { throw .EINVAL }
         }
@@ -150,10 +155,10 @@ package final class DAXWindow: Sendable {
     /// INIT or DESTROY: takes everything away while the VMM can be asked.
     func removeAll() {
         state.withLock { state in
-            for index in state.chunks.indices where state.chunks[index] != nil { remove(index, &state) }
             // A VMM that dropped them says no.
             for piece in state.stale { try? window.unmap(piece) }
             state.stale.removeAll()
+            for index in state.chunks.indices where state.chunks[index] != nil { remove(index, &state) }
         }
         grants.removeAll()
     }
@@ -174,39 +179,6 @@ package final class DAXWindow: Sendable {
 
     // MARK: Chunks
 
-    func pieceCount(_ state: State) -> Int {
-        state.chunks.reduce(0) { sum, chunk in
-            guard let chunk else { return sum }
-            return sum + (1..<Self.chunkByteCount ~= chunk.byteCount ? 2 : 1)
-        }
-    }
-
-    struct Part {
-        let file: Int32
-        let piece: WindowPiece
-    }
-
-    func pieces(of chunk: Chunk, at index: Int) -> [Part] {
-        let offset = UInt64(index) * Self.chunkByteCount
-        var parts: [Part] = []
-        if chunk.byteCount > 0 {
-            parts.append(
-                Part(
-                    file: chunk.file.shown,
-                    piece: WindowPiece(
-                        offset: offset, byteCount: chunk.byteCount, fileOffset: chunk.fileOffset)))
-        }
-        if chunk.byteCount < Self.chunkByteCount {
-            parts.append(
-                Part(
-                    file: zeros.rawValue,
-                    piece: WindowPiece(
-                        offset: offset + chunk.byteCount, byteCount: Self.chunkByteCount - chunk.byteCount,
-                        fileOffset: chunk.byteCount)))
-        }
-        return parts
-    }
-
     /// Whether the guest goes through the file in order: the chunk before is there too.
     private func follows(_ chunk: Chunk, _ state: State) -> Bool {
         guard chunk.fileOffset > 0 else { return false }
@@ -216,22 +188,9 @@ package final class DAXWindow: Sendable {
         }
     }
 
-    func map(_ chunk: Chunk, at index: Int, writable: Bool) throws(Errno) {
-        let parts = pieces(of: chunk, at: index)
-        for (number, part) in parts.enumerated() {
-            do throws(Errno) {
-                try window.map(part.file, part.piece, writable: writable)
-            } catch {
-                for earlier in parts[..<number] { try? window.unmap(earlier.piece) }
-                throw error
-            }
-        }
-    }
-
     private func remove(_ index: Int, _ state: inout State) {
         guard let chunk = state.chunks[index] else { return }
-        // What cannot be taken away now is the VMM's to drop: it is resetting the device.
-        for part in pieces(of: chunk, at: index) { try? window.unmap(part.piece) }
+        for part in pieces(of: chunk, at: index) { takeAway(part.piece, &state) }
         state.chunks[index] = nil
         chunk.file.chunkCount -= 1
         drop(chunk.file, &state)

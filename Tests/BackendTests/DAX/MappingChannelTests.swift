@@ -125,6 +125,22 @@ private let piece = WindowPiece(offset: 2 << 20, byteCount: 2 << 20, fileOffset:
         #expect(again.wait() == nil)
     }
 
+    /// What it does not take away may still be told of as guest memory.
+    @Test func aPieceIsThereUntilItIsTakenAway() throws {
+        let vmm = try VMM()
+        let mapping = try vmm.start { (channel, file) throws(Errno) in
+            try channel.map(file, piece, writable: true)
+        }
+        _ = try vmm.serve()
+        #expect(mapping.wait() == nil)
+        for (answer, error) in [(1, Errno.EIO), (0, nil)] as [(UInt64, Errno?)] {
+            let removal = try vmm.start { (channel, _) throws(Errno) in try channel.unmap(piece) }
+            _ = try vmm.serve(answer)
+            #expect(removal.wait() == error)
+            #expect(vmm.channel.shows(vmm.file.rawValue) == (answer == 1))
+        }
+    }
+
     /// QEMU 11.1 dies of a request before the device is started, or after it has been stopped.
     @Test func nothingIsSentUnlessTheDeviceRuns() throws {
         let vmm = try VMM(opens: false)

@@ -18,9 +18,14 @@ private final class StrictVMM: FileWindow {
     private let pieces = Mutex<[UInt64: (file: UInt64, piece: WindowPiece)]>([:])
     private let complaints = Mutex<[String]>([])
     let refuses = Atomic<Bool>(false)
+    /// Nothing is shown at these offsets, and nothing taken away from those.
+    let refusedMaps = Mutex<Set<UInt64>>([])
+    let refusedUnmaps = Mutex<Set<WindowPiece>>([])
 
     func map(_ file: Int32, _ piece: WindowPiece, writable: Bool) throws(Errno) {
-        if refuses.load(ordering: .relaxed) { throw .EIO }
+        if refuses.load(ordering: .relaxed) || refusedMaps.withLock({ $0.contains(piece.offset) }) {
+            throw .EIO
+        }
         let number = try FileStatus(of: file).raw.stx_ino
         pieces.withLock { pieces in
             for other in pieces.values
@@ -37,6 +42,7 @@ private final class StrictVMM: FileWindow {
     }
 
     func unmap(_ piece: WindowPiece) throws(Errno) {
+        if refusedUnmaps.withLock({ $0.contains(piece) }) { throw .EIO }
         let wasThere = pieces.withLock { pieces in
             guard pieces[piece.offset]?.piece.byteCount == piece.byteCount else { return false }
             pieces[piece.offset] = nil
@@ -240,6 +246,70 @@ private final class Bench {
         try bench.setUp(status, "a", at: 0)
         bench.window.cut(FileKey(other), to: 0)
         #expect(bench.vmm.shown(at: 0, of: status.raw.stx_ino) == chunk && !bench.window.hasLimits)
+    }
+
+    /// A VMM that refuses the zeros shows nothing of the chunk.
+    @Test func aRefusalWhileAFileBecomesShorterLeavesNothing() throws {
+        let bench = try Bench()
+        let status = try bench.make("a", chunk)
+        try bench.setUp(status, "a", at: chunk)
+        bench.vmm.refusedMaps.withLock { $0 = [chunk + 8192] }
+        bench.window.cut(FileKey(status), to: 8192)
+        #expect(bench.vmm.coveredByteCount == 0 && bench.vmm.faults == [])
+        #expect(bench.window.usedChunkCount == 0 && bench.quota.usedCount == 0)
+    }
+
+    /// And one that does not even take away what it has shown then is asked again, whatever comes next.
+    @Test(arguments: ["remove", "set up", "remove all", "another guest"])
+    func whatIsNotTakenAwayIsAskedForAgain(_ next: String) throws {
+        let bench = try Bench()
+        let status = try bench.make("a", chunk)
+        try bench.setUp(status, "a", at: chunk)
+        let half = WindowPiece(offset: chunk, byteCount: 8192, fileOffset: 0)
+        bench.vmm.refusedMaps.withLock { $0 = [chunk + 8192] }
+        bench.vmm.refusedUnmaps.withLock { $0 = [half] }
+        bench.window.cut(FileKey(status), to: 8192)
+        #expect(bench.vmm.coveredByteCount == 8192)
+        #expect(bench.window.usedChunkCount == 0 && bench.quota.usedCount == 0)
+        // Not in vain, either.
+        try bench.remove(chunk)
+        #expect(bench.vmm.coveredByteCount == 8192)
+
+        bench.vmm.refusedMaps.withLock { $0 = [] }
+        bench.vmm.refusedUnmaps.withLock { $0 = [] }
+        switch next {
+        case "remove": try bench.remove(chunk)
+        case "set up":
+            let other = try bench.make("b", chunk)
+            try bench.setUp(other, "b", at: chunk)
+            #expect(bench.vmm.shown(at: chunk, of: other.raw.stx_ino) == chunk)
+            try bench.remove(chunk)
+        case "remove all": bench.window.removeAll()
+        default:
+            bench.window.forgetAll()
+            bench.window.removeAll()
+        }
+        #expect(bench.vmm.coveredByteCount == 0 && bench.vmm.faults == [])
+        #expect(throws: Errno.EINVAL) { try bench.remove(chunk) }
+    }
+
+    /// What is left of it shows what it showed: nothing is put over it.
+    @Test func aPieceThatStaysInTheWayIsAnError() throws {
+        let bench = try Bench()
+        let status = try bench.make("a", chunk)
+        try bench.setUp(status, "a", at: 0)
+        bench.vmm.refusedUnmaps.withLock {
+            $0 = [WindowPiece(offset: 0, byteCount: chunk, fileOffset: 0)]
+        }
+        bench.vmm.refusedMaps.withLock { $0 = [0] }
+        try bench.remove(0)
+        #expect(throws: Errno.EIO) { try bench.setUp(status, "a", at: 0) }
+        #expect(bench.vmm.coveredByteCount == chunk && bench.window.usedChunkCount == 0)
+        bench.vmm.refusedUnmaps.withLock { $0 = [] }
+        bench.vmm.refusedMaps.withLock { $0 = [] }
+        try bench.setUp(status, "a", at: 0)
+        try bench.remove(0)
+        #expect(bench.vmm.coveredByteCount == 0 && bench.vmm.faults == [])
     }
 
     /// Its owner was not allowed to, or has changed his mind: nobody tells, so somebody looks.
