@@ -9,25 +9,52 @@ extension DAXWindow {
     /// Somebody else is about to make a file `size` bytes long. When this returns no guest sees what goes.
     package func cut(_ key: FileKey, to size: UInt64) {
         let hasChanged = state.withLock { state in
-            guard let file = state.files[key], let status = try? FileStatus(of: file.real.rawValue) else {
+            let file = state.files[key]
+            let status = file.flatMap { try? FileStatus(of: $0.real.rawValue) }
+            let earlier = file?.cut ?? state.cuts[key]
+            let cut = Cut(
+                limit: min(size, earlier?.limit ?? .max), changeTime: status?.changeTime,
+                settled: monotonicNanoseconds() + settlingTime)
+            guard let file else {
+                // Its last chunk went while this was on its way, and may be back before the file is shorter.
+                keep(cut, of: key, &state)
                 return false
             }
-            if file.limit == nil { limited.add(1, ordering: .releasing) }
-            file.limit = min(size, file.limit ?? .max)
-            let now = monotonicNanoseconds()
-            (file.changeTime, file.settled) = (status.changeTime, now + Self.settlingTime)
-            (file.nextLook, file.lookCount) = (now + Self.firstLook, 0)
+            limit(file, by: cut)
+            defer { drop(file, &state) }
             return adapt(to: file, &state)
         }
-        news.signal()
         // Under TCG a processor may use what QEMU has just taken away until the end of its current step.
         if hasChanged { _ = waitReadable(-1, timeoutMilliseconds: Self.stepMilliseconds) }
     }
 
     private static let stepMilliseconds: Int32 = 30
-    private static let settlingTime: Int64 = 500_000_000
+    /// In nanoseconds.
+    static let settlingTime: Int64 = 500_000_000
     private static let firstLook: Int64 = 50_000_000
     private static let mostLooks = 4
+
+    private func limit(_ file: MappedFile, by cut: Cut) {
+        if file.cut == nil { limited.add(1, ordering: .releasing) }
+        file.cut = cut
+        (file.nextLook, file.lookCount) = (monotonicNanoseconds() + Self.firstLook, 0)
+        news.signal()
+    }
+
+    /// Remembers what may still happen to a file of which nothing is mapped.
+    func keep(_ cut: Cut, of key: FileKey, _ state: inout State) {
+        let now = monotonicNanoseconds()
+        state.cuts = state.cuts.filter { $0.value.settled > now }
+        if cut.settled > now { state.cuts[key] = cut }
+    }
+
+    /// Takes up what was remembered of a file that is about to be mapped.
+    func resume(_ file: MappedFile, _ state: inout State) {
+        guard let cut = state.cuts.removeValue(forKey: file.key), cut.settled > monotonicNanoseconds() else {
+            return
+        }
+        limit(file, by: cut)
+    }
 
     /// The body of a thread: looks whether files have really become shorter, which their owners may not have been allowed to, or
     /// have grown again. What is there must not stay hidden from a guest that was told of it long ago.
@@ -55,27 +82,30 @@ extension DAXWindow {
         var delay = Self.firstLook
         for _ in 0..<file.lookCount { delay *= 10 }
         file.nextLook = file.lookCount < Self.mostLooks ? now + delay : nil
-        guard let status = try? FileStatus(of: file.real.rawValue) else { return }
-        raise(file, status, &state)
+        raise(file, &state)
+        drop(file, &state)
     }
 
     /// The guest is about to be told of a file's size.
     func tell(_ status: FileStatus) {
         state.withLock { state in
             guard let file = state.files[FileKey(status)] else { return }
-            raise(file, status, &state)
+            raise(file, &state)
+            drop(file, &state)
         }
     }
 
-    func raise(_ file: MappedFile, _ status: FileStatus, _ state: inout State) {
-        guard let limit = file.limit, status.raw.stx_size > limit,
-            file.isSettled(status, now: monotonicNanoseconds())
+    /// Maps what a file has become longer by. It may have no chunk afterwards.
+    func raise(_ file: MappedFile, _ state: inout State) {
+        // Looked at now: what the caller knows may be older than the cut.
+        guard let cut = file.cut, let status = try? FileStatus(of: file.real.rawValue),
+            status.raw.stx_size > cut.limit, cut.isSettled(status, now: monotonicNanoseconds())
         else { return }
-        file.limit = status.raw.stx_size
+        file.cut?.limit = status.raw.stx_size
         adapt(to: file, &state)
     }
 
-    /// Maps anew what shows too much or too little of a file. Whether there was any.
+    /// Maps anew what shows too much or too little of a file, which may have no chunk afterwards. Whether there was any.
     @discardableResult
     private func adapt(to file: MappedFile, _ state: inout State) -> Bool {
         var hasChanged = false
@@ -101,7 +131,6 @@ extension DAXWindow {
                 file.chunkCount -= 1
             }
         }
-        drop(file, &state)
         return hasChanged
     }
 }

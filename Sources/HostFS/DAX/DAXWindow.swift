@@ -31,29 +31,34 @@ package final class DAXWindow: Sendable {
     struct State {
         var chunks: [Chunk?]
         var files: [FileKey: MappedFile] = [:]
+        /// What may still happen to files of which nothing is mapped any more, or not yet.
+        var cuts: [FileKey: Cut] = [:]
         /// Pieces that no chunk has, and the VMM may have: those of an earlier guest, which it may have kept across a reset, and what it
         /// would not take away. None overlaps another piece.
         var stale: [WindowPiece] = []
     }
     let state: Mutex<State>
-    /// How many files have a `limit`.
+    /// How many files have a `cut`.
     let limited = Atomic<Int>(0)
     let lost = RecurringEvent()
     private let quota: DescriptorQuota
-    /// Signalled when a file gets a limit.
+    let settlingTime: Int64
+    /// Signalled when a file gets a `cut`.
     let news: EventFD
     /// QEMU 11.1 aborts beyond 512 regions of memory, and each piece is one; some are for the guest's RAM.
     static let maximumPieceCount = 480
 
     /// - Parameters:
     ///   - source: nil: files are mapped themselves.
+    ///   - settlingTime: how long after its announcement a file may still become shorter, in nanoseconds.
     ///   - readOnly: by a VMM that maps what is only open for reading. QEMU does not, and only QEMU cares where a file ends.
     init(
         _ window: any FileWindow, source: (any MappableSource)?, _ options: DAXOptions,
         _ quota: DescriptorQuota,
-        readOnly: Bool
+        readOnly: Bool, settlingTime: Int64 = DAXWindow.settlingTime
     ) throws(Errno) {
         self.quota = quota
+        self.settlingTime = settlingTime
         self.window = window
         self.source = source
         let count = window.byteCount / Int(Self.chunkByteCount)
@@ -95,7 +100,7 @@ package final class DAXWindow: Sendable {
                 remove(index, &state)
             }
             let file = try file(key, &state, open)
-            raise(file, status, &state)
+            raise(file, &state)
             if !mapsAnySize {
                 let size = try FileStatus(of: file.real.rawValue).raw.stx_size
                 guard arguments.fileOffset + Self.chunkByteCount <= size else {
@@ -209,6 +214,7 @@ package final class DAXWindow: Sendable {
             source?.protect(real.rawValue)
             let file = MappedFile(key, real, endless: endless)
             state.files[key] = file
+            resume(file, &state)
             return file
         } catch {
             giveBackQuota()
@@ -216,10 +222,13 @@ package final class DAXWindow: Sendable {
         }
     }
 
-    /// Closes a file of which nothing is mapped any more.
+    /// Closes a file if nothing of it is mapped any more.
     func drop(_ file: MappedFile, _ state: inout State) {
         guard file.chunkCount == 0, state.files.removeValue(forKey: file.key) != nil else { return }
-        if file.limit != nil { limited.subtract(1, ordering: .releasing) }
+        if let cut = file.cut {
+            limited.subtract(1, ordering: .releasing)
+            keep(cut, of: file.key, &state)
+        }
         source?.unprotect(file.real.rawValue)
         giveBackQuota()
     }

@@ -13,6 +13,22 @@ extension FileStatus {
     }
 }
 
+/// Somebody else makes a file shorter: announced, and perhaps done.
+struct Cut {
+    /// No page at or behind this size is mapped. What the guest is told to be larger is mapped before.
+    var limit: UInt64
+    /// The file's when this was announced; nil: nobody could look.
+    let changeTime: FileTime?
+    /// Until when it may not have happened yet (`monotonicNanoseconds`).
+    let settled: Int64
+
+    /// Whether it has happened, so that the size in `status` counts. Linux gives files that somebody looks at a new time with each
+    /// change (multigrain timestamps, 6.13); whoever was allowed to change it is not long about it.
+    func isSettled(_ status: FileStatus, now: Int64) -> Bool {
+        now >= settled || changeTime.map { $0 != status.changeTime } ?? false
+    }
+}
+
 /// A file of which some chunk is in the window. Only under the window's lock.
 final class MappedFile: @unchecked Sendable {
     // SAFETY: @unchecked because the variables are the window's, which has a lock.
@@ -23,22 +39,11 @@ final class MappedFile: @unchecked Sendable {
     private let endless: EndlessFile?
     /// How many chunks show it.
     var chunkCount = 0
-    /// Somebody else has made it shorter, and the guest may not know yet: no page at or behind this size is mapped. What the guest
-    /// is told to be larger is mapped before. nil: the guest knows all sizes that it had, and touches nothing behind the end.
-    var limit: UInt64?
-    /// How the file was when the limit was last set, before it became shorter, and until when that may not have happened yet
-    /// (`monotonicNanoseconds`).
-    var changeTime = FileTime(seconds: 0, nanoseconds: 0)
-    var settled: Int64 = 0
+    /// nil: the guest knows all sizes that it had, and touches nothing behind the end.
+    var cut: Cut?
     /// When to look next whether the file has really become shorter, and how often that was done.
     var nextLook: Int64?
     var lookCount = 0
-
-    /// Whether what was announced has happened, so that the size in `status` counts. Linux gives files that somebody looks at a new
-    /// time with each change (multigrain timestamps, 6.13); whoever was allowed to change it is not long about it.
-    func isSettled(_ status: FileStatus, now: Int64) -> Bool {
-        now >= settled || status.changeTime != changeTime
-    }
 
     init(_ key: FileKey, _ real: consuming OwnedDescriptor, endless: EndlessFile?) {
         self.key = key
@@ -51,7 +56,9 @@ final class MappedFile: @unchecked Sendable {
 
     /// How much of the chunk at `offset` is the file's: the rest shows zeros.
     func byteCount(ofChunkAt offset: UInt64) -> UInt64 {
-        guard let limit, limit < offset + DAXWindow.chunkByteCount else { return DAXWindow.chunkByteCount }
+        guard let limit = cut?.limit, limit < offset + DAXWindow.chunkByteCount else {
+            return DAXWindow.chunkByteCount
+        }
         guard limit > offset else { return 0 }
         return (limit - offset + 4095) & ~4095
     }
