@@ -37,8 +37,7 @@ extension DAXWindow {
     /// How many the VMM has, those included that it would not take away.
     func pieceCount(_ state: State) -> Int {
         state.chunks.reduce(state.stale.count) { sum, chunk in
-            guard let chunk else { return sum }
-            return sum + (1..<Self.chunkByteCount ~= chunk.byteCount ? 2 : 1)
+            sum + (chunk?.pieceCount ?? 0)
         }
     }
 

@@ -111,15 +111,16 @@ extension DAXWindow {
         var hasChanged = false
         for index in state.chunks.indices {
             guard var chunk = state.chunks[index], chunk.file === file else { continue }
-            var byteCount = file.byteCount(ofChunkAt: chunk.fileOffset)
-            if byteCount == chunk.byteCount { continue }
-            hasChanged = true
-            if 1..<Self.chunkByteCount ~= byteCount, pieceCount(state) >= Self.maximumPieceCount {
-                byteCount = 0
+            let before = chunk
+            chunk.byteCount = file.byteCount(ofChunkAt: chunk.fileOffset)
+            // Where the VMM can take no more, one that is two from now on shows nothing of the file.
+            if pieceCount(state) - before.pieceCount + chunk.pieceCount > Self.maximumPieceCount {
+                chunk.byteCount = 0
             }
-            for part in pieces(of: chunk, at: index) { takeAway(part.piece, &state) }
+            if chunk.byteCount == before.byteCount { continue }
+            hasChanged = true
+            for part in pieces(of: before, at: index) { takeAway(part.piece, &state) }
             state.chunks[index] = nil
-            chunk.byteCount = byteCount
             do throws(Errno) {
                 try map(chunk, at: index, writable: true, &state)
                 state.chunks[index] = chunk

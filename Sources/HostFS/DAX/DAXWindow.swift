@@ -27,6 +27,7 @@ package final class DAXWindow: Sendable {
         let fileOffset: UInt64
         /// How much of it is the file's; the rest shows `zeros`.
         var byteCount: UInt64
+        var pieceCount: Int { 1..<DAXWindow.chunkByteCount ~= byteCount ? 2 : 1 }
     }
     struct State {
         var chunks: [Chunk?]
@@ -84,7 +85,7 @@ package final class DAXWindow: Sendable {
     ///
     /// - Parameter open: opens the file, O_RDWR or, with `writable` false, O_RDONLY.
     /// - Throws: EINVAL for offsets that are no multiples of a chunk, or a place outside; EOPNOTSUPP for a chunk that reaches beyond
-    ///   the end of a file that only reaches so far; EIO when the VMM refuses.
+    ///   the end of a file that only reaches so far; ENOSPC for more pieces than the VMM survives; EIO when it refuses.
     func setUp(
         _ status: FileStatus, _ arguments: SetupMappingIn, writable: Bool,
         open: () throws(Errno) -> OwnedDescriptor
@@ -112,6 +113,7 @@ package final class DAXWindow: Sendable {
                 file: file, fileOffset: arguments.fileOffset,
                 byteCount: file.byteCount(ofChunkAt: arguments.fileOffset))
             do throws(Errno) {
+                guard pieceCount(state) + chunk.pieceCount <= Self.maximumPieceCount else { throw .ENOSPC }
                 try map(chunk, at: index, writable: writable, &state)
             } catch {
                 drop(file, &state)

@@ -10,15 +10,18 @@ import Synchronization
 
 /// A VMM as QEMU 11.1: no overlap, and what is taken away must be exactly what was put there.
 final class StrictVMM: FileWindow {
-    let byteCount = 16 << 20
+    let byteCount: Int
     let isUsable = true
     /// By offset: which file (device and inode), and what of it.
     private let pieces = Mutex<[UInt64: (file: UInt64, piece: WindowPiece)]>([:])
     private let complaints = Mutex<[String]>([])
+    private let most = Atomic<Int>(0)
     let refuses = Atomic<Bool>(false)
     /// Nothing is shown at these offsets, and nothing taken away from those.
     let refusedMaps = Mutex<Set<UInt64>>([])
     let refusedUnmaps = Mutex<Set<WindowPiece>>([])
+
+    init(byteCount: Int = 16 << 20) { self.byteCount = byteCount }
 
     func map(_ file: Int32, _ piece: WindowPiece, writable: Bool) throws(Errno) {
         if refuses.load(ordering: .relaxed) || refusedMaps.withLock({ $0.contains(piece.offset) }) {
@@ -36,6 +39,7 @@ final class StrictVMM: FileWindow {
                 complaints.withLock { $0.append("misaligned \(piece)") }
             }
             pieces[piece.offset] = (number, piece)
+            most.max(pieces.count, ordering: .relaxed)
         }
     }
 
@@ -57,6 +61,9 @@ final class StrictVMM: FileWindow {
         }
     }
     var coveredByteCount: UInt64 { pieces.withLock { $0.values.reduce(0) { $0 + $1.piece.byteCount } } }
+    var pieceCount: Int { pieces.withLock { $0.count } }
+    /// The most pieces that were there at a time.
+    var mostPieceCount: Int { most.load(ordering: .relaxed) }
     var faults: [String] { complaints.withLock { $0 } }
 }
 
@@ -73,14 +80,18 @@ final class SameFiles: MappableSource {
 let chunk = DAXWindow.chunkByteCount
 
 final class Bench {
-    let vmm = StrictVMM()
+    let vmm: StrictVMM
     let source = SameFiles()
     let window: DAXWindow
     let directory: TemporaryDirectory
-    let quota = DescriptorQuota(limit: 100)
+    let quota = DescriptorQuota(limit: 600)
 
     /// - Parameter settlingTime: in nanoseconds; by itself so long that no machine is too slow for a test.
-    init(endless: Bool = true, readOnly: Bool = false, settlingTime: Int64 = 600_000_000_000) throws {
+    init(
+        endless: Bool = true, readOnly: Bool = false, settlingTime: Int64 = 600_000_000_000,
+        byteCount: Int = 16 << 20
+    ) throws {
+        vmm = StrictVMM(byteCount: byteCount)
         directory = try TemporaryDirectory(prefix: "dax")
         window = try DAXWindow(
             vmm, source: endless ? source : nil, DAXOptions(), quota, readOnly: readOnly,
