@@ -20,7 +20,8 @@ final class TestShare {
 
     /// `base` chooses the file system: /tmp (ext4 here) or /dev/shm (tmpfs).
     init(
-        on base: String = "/tmp", inodes: UInt32 = 1 << 26,
+        on base: String = "/tmp", inodes: UInt32 = 1 << 26, window: (any FileWindow)? = nil,
+        mappable: (any MappableSource)? = nil,
         _ configure: (inout ShareOptions) -> Void = { _ in }
     ) throws {
         formerDirectory = OwnedDescriptor(adopting: open(".", O_PATH | O_CLOEXEC))
@@ -34,7 +35,9 @@ final class TestShare {
         configure(&options)
         var capacities = StateArena.Capacities()
         capacities.inodes = inodes
-        share = try Share(options, arena: StateArena(capacities))
+        share = try Share(
+            options, arena: StateArena(capacities), root: try openSharedRoot(options),
+            process: try OwnProcess(withTasks: options.needsTasks), window: window, mappable: mappable)
         fs = try share.makeWorker()
     }
 
