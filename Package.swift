@@ -187,8 +187,8 @@ if Context.environment["VFS_FUZZ"] == "1" {
         .target(
             name: "virtiofsd",
             dependencies: [
-                "Errors", "Backend", "HostFS", "Sandbox", "StateArena", "VhostUser", "HostOS", arguments,
-                logging,
+                "Errors", "Backend", "HostFS", "MappableFiles", "Sandbox", "StateArena", "VhostUser",
+                "HostOS", arguments, logging,
             ], exclude: ["Main.swift"], cSettings: gnu, swiftSettings: strict))
     for target in targets where target.type == .regular {
         target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(marks)]
