@@ -40,7 +40,8 @@ final class FuseEnd {
     /// ```
     /// u64 what the guest does not offer of what Linux does, and offers besides; then RequestRecords
     /// ```
-    func run(_ input: inout FuzzInput) throws {
+    /// - Parameter beside: called before each request.
+    func run(_ input: inout FuzzInput, beside: (RequestRecord) throws -> Void = { _ in }) throws {
         session.stop()
         var known = KnownObjects()
         let offer = 0x7ff_7fff_fffb ^ input.number(UInt64.self)
@@ -50,6 +51,7 @@ final class FuseEnd {
             let record = RequestRecord(&input)
             let message = record.message(unique: unique, known: known)
             unique += 2
+            try beside(record)
             try send(message, capacity: record.replyCapacity, piece: record.pieceByteCount, &known)
         }
     }

@@ -65,6 +65,18 @@ final class FuzzTree {
         _ = try systemCall { fchmod(file.rawValue, mode) }
     }
 
+    /// A regular file directly in the shared directory, for the host's own use; nil where there is none.
+    func openRegular(_ name: String) -> OwnedDescriptor? {
+        let number = openat(
+            shareDescriptor.rawValue, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+        guard number >= 0 else { return nil }
+        let file = OwnedDescriptor(adopting: number)
+        guard let status = try? FileStatus(of: file.rawValue), status.type == FileType.regular else {
+            return nil
+        }
+        return file
+    }
+
     // MARK: Looking
 
     /// What changes when something beside the shared directory is written, read, made or removed.

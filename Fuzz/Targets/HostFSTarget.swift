@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import Errors
 import FuseServer
+import Glibc
 import HostFS
 import HostOS
 import StateArena
 
-/// FUSE requests against a real directory: `u8 which share; u64 flags; RequestRecord…`.
+/// FUSE requests against a real directory: `u8 which share; u64 flags; RequestRecord…`. One of the shares has a DAX window, and
+/// things happen beside its guest (`Beside`).
 ///
 /// Whatever the guest does, nothing beside the shared directory is touched or read, a read-only share stays as it is, and
-/// with the session's end everything is forgotten and every descriptor closed.
+/// with the session's end everything is forgotten and every descriptor closed. No file is shown in the window but where it should be, and none
+/// beyond the size that was announced for it.
 final class HostFSTarget: FuzzTarget {
     private let tree: FuzzTree
+    private let window = FuzzWindow()
     private let countsDescriptors: Bool
     private let shares: [(share: Share, end: FuseEnd, fileSystem: any FileSystem)]
 
@@ -18,10 +22,14 @@ final class HostFSTarget: FuzzTarget {
     init(countsDescriptors: Bool) throws {
         self.countsDescriptors = countsDescriptors
         tree = try FuzzTree()
+        let window = window
         shares = try Self.options(tree.share).map { options in
             var capacities = StateArena.Capacities()
             capacities.inodes = 4096
-            let share = try Share(options, arena: StateArena(capacities))
+            let share = try Share(
+                options, arena: StateArena(capacities), root: try openSharedRoot(options),
+                process: try OwnProcess(withTasks: options.needsTasks),
+                window: options.dax == nil ? nil : window, mappable: window)
             let fileSystem = try share.makeFileSystem(mayWait: true)
             return (share, FuseEnd(fileSystem), fileSystem)
         }
@@ -48,20 +56,26 @@ final class HostFSTarget: FuzzTarget {
         mapped.xattrMap = try XattrMap(parsing: Array(":map::user.virtiofs.:".utf8))
         var limited = plain
         (limited.limits.openFiles, limited.limits.inodes, limited.limits.waitingLocks) = (4, 8, 1)
-        return [plain, rich, bare, exclusive, readOnly, mapped, limited]
+        var windowed = rich
+        windowed.writeback = false
+        windowed.dax = DAXOptions()
+        windowed.dax?.minimumByteCount = 1
+        return [plain, rich, bare, exclusive, readOnly, mapped, limited, windowed]
     }
 
     func run(_ input: UnsafeRawBufferPointer) throws {
         var input = FuzzInput(input)
         let (share, end, fileSystem) = shares[Int(input.byte()) % shares.count]
         try tree.reset()
+        window.begin()
         let free = try lowestFreeDescriptor()
         let outside = try tree.outsideStatus()
         let inside = share.options.readOnly ? try tree.insideStatus() : []
-        try end.run(&input)
+        if let filled = share.window { try run(&input, end, filled) } else { try end.run(&input) }
         // As a guest that goes: also brings the thread back to being the daemon.
         fileSystem.destroy()
         fileSystem.requestEnded()
+        try window.checkEnd()
         try demand(try tree.outsideStatus() == outside, "something outside the share was touched")
         if share.options.readOnly {
             try demand(try tree.insideStatus() == inside, "a read-only share was changed")
@@ -70,5 +84,25 @@ final class HostFSTarget: FuzzTarget {
         try demand(share.guestDescriptors == 0, "\(share.guestDescriptors) descriptors count for nobody")
         if !countsDescriptors { return }
         try demand(try lowestFreeDescriptor() == free, "\(descriptorText(free)) outlives its guest")
+    }
+
+    /// Beside a guest with a window the VMM refuses, and files become shorter.
+    private func run(_ input: inout FuzzInput, _ end: FuseEnd, _ filled: DAXWindow) throws {
+        var cuts = 0
+        try end.run(&input) { [window, tree] record in
+            try window.check()
+            switch Beside(rawValue: record.opcode) {
+            case .refusal: window.refuse(maps: record.extra, unmaps: record.node)
+            case .cut where cuts < Beside.mostCuts:
+                let name = Beside.names[Int(record.node >> 1) % Beside.names.count]
+                guard let file = tree.openRegular(name) else { return }
+                cuts += 1
+                let size = UInt64(record.extra) * 1024
+                try window.announce(file.rawValue, size, to: filled)
+                if record.node & 1 == 0 { ftruncate(file.rawValue, Int(size)) }
+            default: break
+            }
+        }
+        window.refuse(maps: 0, unmaps: 0)
     }
 }

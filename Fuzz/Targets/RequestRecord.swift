@@ -41,6 +41,10 @@ struct RequestRecord {
         self.body = body
     }
 
+    init(beside what: Beside, node: UInt8, extra: UInt8) {
+        (quirks, opcode, self.node, self.extra, body) = ([], what.rawValue, node, extra, [])
+    }
+
     init(_ input: inout FuzzInput) {
         quirks = Quirks(rawValue: input.byte())
         opcode = input.byte()

@@ -15,8 +15,10 @@ package enum Seeds {
         case "hostfs":
             sessions.flatMap { session in
                 // Of the first share all, of the others what they make different.
-                (0..<7 as Range<UInt8>).filter {
-                    $0 == 0 || ["attributes", "hostile", "locks"].contains(session.name)
+                (0..<8 as Range<UInt8>).filter {
+                    let all = ["attributes", "hostile", "locks"]
+                    let mapped = ["files", "mapping", "cutting", "refusing"]
+                    return $0 == 0 || ($0 == 7 ? mapped : all).contains(session.name)
                 }.map {
                     Seed(
                         name: "\(session.name)-\($0)",
@@ -35,6 +37,7 @@ package enum Seeds {
     private static let sessions: [Seed] = [
         ("names", names), ("files", files), ("made", made), ("directories", directories),
         ("attributes", attributes), ("locks", locks), ("hostile", hostile), ("space", space), ("ends", ends),
+        ("mapping", mapping), ("cutting", cutting), ("refusing", refusing),
     ].map { Seed(name: $0.0, bytes: $0.1.flatMap(\.encoded)) }
 
     static func text(_ text: String) -> [UInt8] { Array(text.utf8) + [0] }
