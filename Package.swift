@@ -173,7 +173,8 @@ if Context.environment["VFS_SANITIZE"] == "thread" {
         .target(
             name: "MutexForThreadSanitizer", path: "Tests/MutexForThreadSanitizer", cSettings: gnu,
             linkerSettings: [.linkedLibrary("dl")]))
-    for target in targets where ["BackendTests", "virtiofsd", "virtiofs"].contains(target.name) {
+    for target in targets where ["BackendTests", "filesprobe", "virtiofsd", "virtiofs"].contains(target.name)
+    {
         target.dependencies.append("MutexForThreadSanitizer")
     }
 }
