@@ -12,6 +12,8 @@ import VfioClient
     private static let map = le32(32) + le32(3) + le64(0) + le64(0) + le64(4096)
     private static let interrupt = le32(20) + le32(0x24) + le32(2) + le32(0)
 
+    private static let oneWrite = le64(0) + le32(7) + le32(1) + zeros(8)
+
     static let malformed: [(command: UInt16, payload: [UInt8], descriptors: Int)] = [
         (2, [], 0),
         (2, Array(map.dropLast()), 1),
@@ -67,8 +69,10 @@ import VfioClient
         (15, le64(1), 0),
         (15, le64(0) + [0], 0),
         (15, le64(1) + zeros(23), 0),
-        (15, le64(2) + zeros(24), 0),
-        (15, le64(.max / 24 + 2) + zeros(24), 0),
+        (15, le64(2) + oneWrite, 0),
+        (15, le64(0) + oneWrite, 0),
+        (15, le64(.max / 24 + 2) + oneWrite, 0),
+        (15, le64(1) + oneWrite + [0], 0),
         (15, le64(1) + le64(0) + le32(7) + le32(9) + zeros(8), 0),
         (15, le64(1) + le64(0) + le32(7) + le32(0) + zeros(8), 0),
         (15, le64(1) + le64(0) + le32(5) + le32(1) + zeros(8), 0),

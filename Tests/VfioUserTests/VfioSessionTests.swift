@@ -65,6 +65,9 @@ import VfioClient
             #expect(reply.payload.count == Int(limit))
             #expect(reply.files.count == 1)
         }
+        // A file of which nothing can be mapped stays here.
+        device.regions[0]?.file = file.number
+        #expect(try client.regionInfo(0).file == nil)
         #expect(file.isClosedEverywhere())
     }
 

@@ -26,7 +26,7 @@ enum VersionMessage {
         guard let first = text.firstIndex(where: { !spaces.contains($0) }),
             let last = text.lastIndex(where: { !spaces.contains($0) })
         else { return false }
-        return first < last && text[first] == UInt8(ascii: "{") && text[last] == UInt8(ascii: "}")
+        return text[first] == UInt8(ascii: "{") && text[last] == UInt8(ascii: "}")
     }
 
     /// Version 0.0, which QEMU and Cloud Hypervisor speak, and what we can take.
