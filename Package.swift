@@ -161,7 +161,7 @@ targets += [
         dependencies: [
             "virtiofsd", "Backend", "CLinux", "Errors", "FuseServer", "FuseWire", "GuestMemory", "HostFS",
             "HostOS",
-            "StateArena", "VhostUser", "Virtqueue",
+            "StateArena", "VfioClient", "VfioUser", "VhostUser", "Virtqueue",
         ], path: "Fuzz/Targets", cSettings: gnu, swiftSettings: relaxed),
     .testTarget(
         name: "FuzzTests", dependencies: ["FuzzTargets", "Errors"], cSettings: gnu, swiftSettings: relaxed),

@@ -27,6 +27,7 @@ package enum Seeds {
             }
         case "ring": ring
         case "vhost": vhost
+        case "vfio": vfio
         case "options": options
         case "maps": maps
         default: []
