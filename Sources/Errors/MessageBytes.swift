@@ -36,7 +36,12 @@ package struct ByteReader<Failure: MessageSizeError> {
     package mutating func u64() throws(Failure) -> UInt64 { try integer() }
 
     private mutating func integer<T: FixedWidthInteger>() throws(Failure) -> T {
-        try take(MemoryLayout<T>.size).reversed().reduce(0) { $0 << 8 | T($1) }
+        let byteCount = MemoryLayout<T>.size
+        guard byteCount <= remainingByteCount else { throw .payloadSize(bytes.count) }
+        var value: T = 0
+        for place in 0..<byteCount { value |= T(truncatingIfNeeded: bytes[offset + place]) << (8 * place) }
+        offset += byteCount
+        return value
     }
 }
 
