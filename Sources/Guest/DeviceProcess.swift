@@ -24,7 +24,8 @@ package final class DeviceProcess {
         let socketPath = directory.path + "/device"
         listener = try ListeningProcess(
             program: program,
-            arguments: Self.arguments(socketPath: socketPath, for: share) + options + (verbose ? ["--verbose"] : []),
+            arguments: Self.arguments(socketPath: socketPath, for: share) + options
+                + (verbose ? ["--verbose"] : []),
             socketPath: socketPath, subject: share.tag, verbose: verbose)
         var shown = share
         shown.socketPath = socketPath
@@ -39,7 +40,8 @@ package final class DeviceProcess {
     /// Its arguments; pure.
     static func arguments(socketPath: String, for share: GuestShare) -> [String] {
         [
-            "device", "--vfio-user-socket=\(socketPath)", "--socket-path=\(share.socketPath)", "--tag=\(share.tag)",
+            "device", "--vfio-user-socket=\(socketPath)", "--socket-path=\(share.socketPath)",
+            "--tag=\(share.tag)",
             "--request-queues=\(share.requestQueues)", "--queue-size=\(share.queueSize)",
         ] + (share.windowMebibytes.map { ["--dax-window=\($0)M"] } ?? [])
     }

@@ -103,6 +103,8 @@ package struct GuestConfiguration: Sendable {
     package var bootTimeoutMilliseconds: Int32 = 120_000
     /// A descriptor that becomes readable when everything shall end, such as a signalfd; −1 for none.
     package var stopDescriptor: Int32 = -1
+    /// Whether `GuestMachine.restart` will be used (QEMU); otherwise a guest that resets itself ends its machine.
+    package var mayRestart = false
     /// Copy the kernel's log to our standard error while it comes.
     package var verbose = false
 

@@ -163,6 +163,15 @@ package final class GuestMachine {
             log: log)
     }
 
+    /// Resets the guest's machine, as a reboot does, and mounts its shares again. Needs `GuestConfiguration.mayRestart`.
+    package func restart() throws(GuestError) {
+        controlPending += Array("restart\n".utf8)
+        do throws(GuestError) { try boot() } catch {
+            if case .timedOut = error { throw died("the guest did not come back in time") }
+            throw error
+        }
+    }
+
     /// Asks the guest to power off, waits for the end of its machine and makes sure of it.
     package func shutDown() {
         controlPending += Array("end\n".utf8)

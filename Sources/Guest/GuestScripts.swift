@@ -6,7 +6,8 @@
 /// "hello" and receives *session*, which says "ready" and serves commands until the host says 0. Everything else, such as mounting the
 /// shares, is a command that the host sends.
 ///
-/// The control channel carries lines. Host: "pipes" or "terminal ROWS COLUMNS" and then a script, or "end". Guest: "hello",
+/// The control channel carries lines. Host: "pipes" or "terminal ROWS COLUMNS" and then a script, or "end", or
+/// "restart". Guest: "hello",
 /// "ready", "exit STATUS", "fail TEXT".
 ///
 /// Scripts, and a command's input on its own channel, come in pieces: a byte count on a line, then the bytes; a count of 0
@@ -153,13 +154,14 @@ package enum GuestScripts {
         }
 
         echo ready >&3
-        while read -r mode rows columns <&3 && [ "$mode" != end ]; do
+        while read -r mode rows columns <&3 && [ "$mode" != end ] && [ "$mode" != restart ]; do
             receive 3 >$work/script
             if [ "$mode" = terminal ]; then run_on_terminal $rows $columns; else run_piped; fi
             echo "exit $status" >&3
             [ -z "$feeder" ] || wait $feeder
         done
         sync
+        [ "$mode" != restart ] || $tool reboot -f
         $tool poweroff -f || echo o >/proc/sysrq-trigger
         while :; do $tool sleep 1; done
         """

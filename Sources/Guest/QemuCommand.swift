@@ -52,9 +52,9 @@ package struct QemuCommand {
             "-m", "\(configuration.memoryMebibytes)M",
             // vhost-user needs memory that another process can map.
             "-object", "memory-backend-memfd,id=mem,size=\(configuration.memoryMebibytes)M,share=on",
-            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-kernel", kernel,
+            "-nodefaults", "-no-user-config", "-display", "none", "-kernel", kernel,
         ]
+        if !configuration.mayRestart { arguments.append("-no-reboot") }
         if let initramfs { arguments += ["-initrd", initramfs] }
         arguments += ["-append", KernelCommandLine(configuration, console: "ttyS0", channels: "virtio").text]
         for channel in Channel.allCases {
@@ -103,8 +103,9 @@ package struct QemuCommand {
         let quoted = path.unicodeScalars.map { scalar in
             switch scalar {
             case "\"", "\\": "\\\(scalar)"
-            case ..<" ": "\\u" + String(repeating: "0", count: scalar.value < 16 ? 3 : 2)
-                + String(scalar.value, radix: 16)
+            case ..<" ":
+                "\\u" + String(repeating: "0", count: scalar.value < 16 ? 3 : 2)
+                    + String(scalar.value, radix: 16)
             default: "\(scalar)"
             }
         }.joined()

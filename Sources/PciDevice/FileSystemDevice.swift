@@ -69,7 +69,8 @@ package final class FileSystemDevice: VfioDevice {
         switch region {
         case UInt32(BAR.registers): return readRegisters(offset, count)
         case UInt32(BAR.tables):
-            guard let tables = shape.tables, offset < tables.byteCount, UInt64(count) <= tables.byteCount - offset
+            guard let tables = shape.tables, offset < tables.byteCount,
+                UInt64(count) <= tables.byteCount - offset
             else { break }
             return try tables.read(offset, count: count)
         case UInt32(BAR.window):
@@ -197,7 +198,9 @@ package final class FileSystemDevice: VfioDevice {
             }
             updateCalls()
         case (.msix, .trigger(let start, let flags)):
-            for (vector, isSet) in zip(Int(start)..., flags) where isSet { interruptLines.test(vector: vector) }
+            for (vector, isSet) in zip(Int(start)..., flags) where isSet {
+                interruptLines.test(vector: vector)
+            }
         case (.intx, .disable): interruptLines.setLine(nil)
         case (.intx, .assign): interruptLines.setLine(descriptors.takeShared())
         case (.intx, .trigger(_, let flags)): if flags == [true] { interruptLines.testLine() }

@@ -41,7 +41,8 @@ final class GuestMap {
             entries[$0].range.address < end && entries[$0].range.address + entries[$0].range.size > address
         }
         guard let first = touched.first, let last = touched.last else { throw .ENOENT }
-        guard entries[first].range.address >= address, entries[last].range.address + entries[last].range.size <= end
+        guard entries[first].range.address >= address,
+            entries[last].range.address + entries[last].range.size <= end
         else { throw .EINVAL }
         entries.removeSubrange(first...last)
     }

@@ -35,7 +35,8 @@ package final class TableMemory: Sendable {
         let number = file.rawValue
         var status = stat()
         _ = try systemCall { unsafe fstat(number, &status) }
-        guard status.st_mode & S_IFMT == S_IFREG, let size = UInt64(exactly: status.st_size), size > journalByteCount,
+        guard status.st_mode & S_IFMT == S_IFREG, let size = UInt64(exactly: status.st_size),
+            size > journalByteCount,
             Self.total(size - journalByteCount, journalByteCount) != nil
         else { throw .EINVAL }
         try self.init(file, tableByteCount: size - journalByteCount, journalByteCount: journalByteCount)

@@ -118,7 +118,9 @@ import GuestMemory
             guard waiting <= layout.size else { throw .availableIndexJumped }
             knownAvailable = index
         }
-        try take(layout.available.loadRelaxed16(layout.availableEntryOffset(position)), into: chain, memory: memory)
+        try take(
+            layout.available.loadRelaxed16(layout.availableEntryOffset(position)), into: chain, memory: memory
+        )
         position &+= 1
         lookAhead(memory)
         return true

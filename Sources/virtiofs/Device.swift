@@ -27,7 +27,9 @@ struct DeviceCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The virtiofsd to start: ours, the Rust one or QEMU's.", valueName: "PATH"))
     var daemon: String?
 
-    @Option(help: ArgumentHelp("The name by which the guest mounts it (default: the daemon's).", valueName: "TAG"))
+    @Option(
+        help: ArgumentHelp("The name by which the guest mounts it (default: the daemon's).", valueName: "TAG")
+    )
     var tag: String?
 
     @Option(help: ArgumentHelp("Request queues: 1 to 64.", valueName: "N"))
@@ -73,7 +75,9 @@ struct DeviceCommand: ParsableCommand {
             throw ValidationError("--queue-size must be a power of two from 2 to 1024.")
         }
         for (name, size) in [("--journal", journal), ("--version-table", versionTable?.size)] {
-            if let size, size.mebibytes % 2 != 0 { throw ValidationError("\(name) must be a multiple of 2M.") }
+            if let size, size.mebibytes % 2 != 0 {
+                throw ValidationError("\(name) must be a multiple of 2M.")
+            }
         }
         if let size = daxWindow?.mebibytes, size < 2 || size & (size - 1) != 0 {
             throw ValidationError("--dax-window must be a power of two from 2M on.")

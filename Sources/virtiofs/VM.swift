@@ -80,6 +80,11 @@ struct VM: ParsableCommand {
         help: ArgumentHelp("One more argument for the daemon, as --daemon-option=--xattr.", valueName: "ARG"))
     var daemonOption: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "One more argument for virtiofs device, as --device-option=--journal=2M.", valueName: "ARG"))
+    var deviceOption: [String] = []
+
     @Option(help: ArgumentHelp("More words for the kernel's command line.", valueName: "ARGS"))
     var append: [String] = []
 
@@ -97,6 +102,9 @@ struct VM: ParsableCommand {
 
     func validate() throws {
         if daxMode != nil && dax == nil { throw ValidationError("--dax-mode goes with --dax.") }
+        if !deviceOption.isEmpty && device != .vfioUser {
+            throw ValidationError("--device-option goes with --device vfio-user.")
+        }
         if dax != nil && shares.isEmpty {
             throw ValidationError("--dax is for a --share: QEMU maps no files of a read-only one.")
         }

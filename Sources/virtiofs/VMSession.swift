@@ -112,7 +112,9 @@ struct VMSession {
             let program = try starting("find", "this program") { () throws(Errno) in try Files.ownProgram() }
             for daemon in daemons {
                 devices.append(
-                    try DeviceProcess(program: program, for: daemon.share, verbose: options.verbose))
+                    try DeviceProcess(
+                        program: program, for: daemon.share, options: options.deviceOption,
+                        verbose: options.verbose))
             }
         } catch { throw .startup(error) }
         return devices

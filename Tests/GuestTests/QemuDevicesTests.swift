@@ -84,7 +84,9 @@ import Testing
             error?.description.hasPrefix(
                 "cannot give the guest a DAX window by /bin/true: it has no vhost-user-test-device-pci")
                 == true)
-        let missing = #expect(throws: StartupError.self) { try QemuDevices.program(for: windowed, "/nonexistent") }
+        let missing = #expect(throws: StartupError.self) {
+            try QemuDevices.program(for: windowed, "/nonexistent")
+        }
         #expect(missing?.reason == "it is not installed")
     }
 

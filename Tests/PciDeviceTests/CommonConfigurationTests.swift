@@ -5,8 +5,10 @@ import Testing
 
 /// Offsets of `struct virtio_pci_common_cfg`.
 private enum At {
-    static let deviceSelect: UInt64 = 0, deviceFeature: UInt64 = 4, driverSelect: UInt64 = 8, driverFeature: UInt64 = 12
-    static let configurationVector: UInt64 = 16, queueCount: UInt64 = 18, status: UInt64 = 20, select: UInt64 = 22
+    static let deviceSelect: UInt64 = 0, deviceFeature: UInt64 = 4, driverSelect: UInt64 = 8,
+        driverFeature: UInt64 = 12
+    static let configurationVector: UInt64 = 16, queueCount: UInt64 = 18, status: UInt64 = 20,
+        select: UInt64 = 22
     static let size: UInt64 = 24, vector: UInt64 = 26, enable: UInt64 = 28, notify: UInt64 = 30
     static let descriptors: UInt64 = 32, available: UInt64 = 40, used: UInt64 = 48
 }
@@ -26,7 +28,8 @@ private enum At {
         #expect(registers.write(At.status, [3]) == .none)
         for half in 0..<2 {
             _ = registers.write(At.driverSelect, u32(UInt32(half)))
-            _ = registers.write(At.driverFeature, u32(UInt32(truncatingIfNeeded: features >> (32 * UInt64(half)))))
+            _ = registers.write(
+                At.driverFeature, u32(UInt32(truncatingIfNeeded: features >> (32 * UInt64(half)))))
         }
         #expect(registers.write(At.status, [0x0b]) == .none)
         return registers
@@ -62,7 +65,8 @@ private enum At {
         #expect(registers.write(At.status, [0x0f]) == .start)
         #expect(registers.isRunning)
         let queue = CommonConfiguration.Queue(
-            size: 128, vector: 3, isEnabled: true, descriptors: 0x1_0000_1000, available: 0x2_0000_2000, used: 0x3000)
+            size: 128, vector: 3, isEnabled: true, descriptors: 0x1_0000_1000, available: 0x2_0000_2000,
+            used: 0x3000)
         #expect(registers.queues[2] == queue)
         #expect(registers.write(At.status, [0]) == .reset)
         #expect(read(registers, At.status, 1) == 0)

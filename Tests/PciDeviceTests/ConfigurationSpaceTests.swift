@@ -58,10 +58,17 @@ func shape(
         let found = capabilities(bytes).map(\.bytes).filter { $0.dropFirst(3).first == 8 }.map { Array($0) }
         try #require(found.count == 3)
         // length, kind 8, BAR, id, padding; offset, length, and their upper halves
-        #expect(Array(found[0][2...]) == [24, 8, 4, 0, 0, 0] + [0, 0, 0, 0] + [0, 0, 0, 0] + [0, 0, 0, 0] + [2, 0, 0, 0])
-        #expect(Array(found[1][2...]) == [24, 8, 2, 1, 0, 0] + [0, 0, 0, 0] + [0, 0, 0x40, 0] + [0, 0, 0, 0] + [0, 0, 0, 0])
         #expect(
-            Array(found[2][2...]) == [24, 8, 2, 2, 0, 0] + [0, 0, 0x40, 0] + [0, 0, 0x20, 0] + [0, 0, 0, 0] + [0, 0, 0, 0])
+            Array(found[0][2...]) == [24, 8, 4, 0, 0, 0] + [0, 0, 0, 0] + [0, 0, 0, 0] + [0, 0, 0, 0] + [
+                2, 0, 0, 0,
+            ])
+        #expect(
+            Array(found[1][2...]) == [24, 8, 2, 1, 0, 0] + [0, 0, 0, 0] + [0, 0, 0x40, 0] + [0, 0, 0, 0] + [
+                0, 0, 0, 0,
+            ])
+        #expect(
+            Array(found[2][2...]) == [24, 8, 2, 2, 0, 0] + [0, 0, 0x40, 0] + [0, 0, 0x20, 0] + [0, 0, 0, 0]
+                + [0, 0, 0, 0])
         // Both are 64 bits wide and prefetchable.
         #expect(bytes[0x18] == 0x0c && bytes[0x20] == 0x0c)
     }

@@ -82,10 +82,14 @@ import VfioUser
                 { try client.version() },
                 {
                     try client.map(
-                        DMARange(address: 0, size: 1 << 20, fileOffset: 0, isReadable: true, isWritable: true),
+                        DMARange(
+                            address: 0, size: 1 << 20, fileOffset: 0, isReadable: true, isWritable: true),
                         memory.rawValue)
                 },
-                { try client.setInterrupts(0, flags: 0x24, count: 1, descriptors: [event.descriptor.rawValue]) },
+                {
+                    try client.setInterrupts(
+                        0, flags: 0x24, count: 1, descriptors: [event.descriptor.rawValue])
+                },
                 { try client.setInterrupts(0, flags: 0x21, count: 0) },
                 {
                     try client.setInterrupts(
@@ -150,7 +154,8 @@ struct ProcessCounts: CustomStringConvertible {
 
     /// Tests that run beside this one come and go, so a few more are none of ours: a leak would be of one at least for each turn.
     func isNoMore(than before: ProcessCounts) -> Bool {
-        descriptors < before.descriptors + 50 && mappings < before.mappings + 20 && threads < before.threads + 20
+        descriptors < before.descriptors + 50 && mappings < before.mappings + 20
+            && threads < before.threads + 20
     }
 
     var description: String { "\(descriptors) descriptors, \(mappings) mappings, \(threads) threads" }

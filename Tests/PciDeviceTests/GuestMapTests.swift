@@ -10,7 +10,9 @@ import VfioUser
 @Suite struct GuestMapTests {
     private let map = GuestMap()
 
-    private func range(_ address: UInt64, _ size: UInt64, offset: UInt64 = 0, writable: Bool = true) -> DMARange {
+    private func range(_ address: UInt64, _ size: UInt64, offset: UInt64 = 0, writable: Bool = true)
+        -> DMARange
+    {
         DMARange(address: address, size: size, fileOffset: offset, isReadable: true, isWritable: writable)
     }
 

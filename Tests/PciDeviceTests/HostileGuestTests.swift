@@ -76,7 +76,8 @@ import VfioUser
             #expect(try bare.status & 0x40 != 0)
             try bare.map(0, 1 << 20)
             for (descriptors, available, used): (UInt64, UInt64, UInt64) in [
-                (0xf_f000, 0x2000, 0x4000), (0, 0xf_ffff, 0x4000), (0, 0x2000, .max - 1), (1 << 63, 0x2000, 0x4000),
+                (0xf_f000, 0x2000, 0x4000), (0, 0xf_ffff, 0x4000), (0, 0x2000, .max - 1),
+                (1 << 63, 0x2000, 0x4000),
                 (0, 0x2001, 0x4000), (8, 0x2000, 0x4000), (0, 0x2000, 0x4002),
             ] {
                 try bare.start(descriptors: descriptors, available: available, used: used)
@@ -112,7 +113,9 @@ import VfioUser
         do {
             let bare = try Bare()
             rig = bare.rig
-            for offset: UInt64 in [0x3000, 0x3004, 0x3008, 0x3ffc, 0x3001] { try bare.write(offset, 0xffff, 2) }
+            for offset: UInt64 in [0x3000, 0x3004, 0x3008, 0x3ffc, 0x3001] {
+                try bare.write(offset, 0xffff, 2)
+            }
             try bare.map(0, 1 << 20)
             try bare.start()
             for offset: UInt64 in [0x3000, 0x3004, 0x3008, 0x3ffc] { try bare.write(offset, 7, 4) }
@@ -151,7 +154,8 @@ import VfioUser
             let number = event.descriptor.rawValue
             try bare.bridge.withClient { client in
                 for round: UInt32 in 0..<50 {
-                    try client.setInterrupts(2, flags: 0x24, start: round % 3, count: 1, descriptors: [number])
+                    try client.setInterrupts(
+                        2, flags: 0x24, start: round % 3, count: 1, descriptors: [number])
                     if round % 3 == 0 { try client.setInterrupts(2, flags: 0x24, count: 3) }
                     if round % 5 == 0 { try client.setInterrupts(2, flags: 0x21, count: 0) }
                     if round % 7 == 0 {
@@ -162,7 +166,8 @@ import VfioUser
                     try client.write(0, 26, [UInt8(truncatingIfNeeded: round &* 37), 0])
                 }
                 #expect(throws: Errno.EINVAL) {
-                    try client.setInterrupts(2, flags: 0x24, start: 2, count: 2, descriptors: [number, number])
+                    try client.setInterrupts(
+                        2, flags: 0x24, start: 2, count: 2, descriptors: [number, number])
                 }
                 #expect(throws: Errno.EINVAL) {
                     try client.setInterrupts(1, flags: 0x24, count: 1, descriptors: [number])
@@ -191,7 +196,8 @@ import VfioUser
             #expect(try client.read(0, 20, 1) == [1])
             // Wrong lengths, places and BARs are like memory that is not there.
             for (bar, offset, length): (UInt8, UInt32, UInt32) in [
-                (0, 20, 3), (0, 21, 2), (0, 0x4000, 1), (0, .max, 4), (2, 0, 4), (7, 0, 4), (255, 0, 4), (0, 20, 0),
+                (0, 20, 3), (0, 21, 2), (0, 0x4000, 1), (0, .max, 4), (2, 0, 4), (7, 0, 4), (255, 0, 4),
+                (0, 20, 0),
             ] {
                 try aim(bar, offset, length)
                 for width in [1, 2, 4] {
@@ -227,7 +233,8 @@ import VfioUser
                         _ = try client.read(region, offset, width)
                     } else {
                         try client.write(
-                            region, offset, (0..<width).map { _ in next(3) == 0 ? UInt8(next(256)) : UInt8(next(16)) },
+                            region, offset,
+                            (0..<width).map { _ in next(3) == 0 ? UInt8(next(256)) : UInt8(next(16)) },
                             posted: true)
                     }
                     if next(500) == 0 { try client.reset() }

@@ -31,7 +31,8 @@ import Testing
             #expect(try !isUp(guest))
             // Vector 0, or the line, has told of it.
             #expect(
-                waitReadable(guest.bridge.configurationEvent.descriptor.rawValue, timeoutMilliseconds: 10_000) == 1)
+                waitReadable(guest.bridge.configurationEvent.descriptor.rawValue, timeoutMilliseconds: 10_000)
+                    == 1)
             guest.bridge.configurationEvent.clear()
             // A mount without a daemon fails, like everything else.
             #expect(throws: Errno.ENOTCONN) { _ = try guest.client.initialize() }
@@ -85,7 +86,9 @@ import Testing
     }
 
     /// Waits until `condition` holds.
-    private func eventually(_ condition: () throws -> Bool, at location: SourceLocation = #_sourceLocation) throws {
+    private func eventually(_ condition: () throws -> Bool, at location: SourceLocation = #_sourceLocation)
+        throws
+    {
         let deadline = Deadline(milliseconds: 20_000)
         while !deadline.hasPassed {
             if try condition() { return }

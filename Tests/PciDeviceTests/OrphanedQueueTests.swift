@@ -20,7 +20,8 @@ private final class Orphan {
         let file = try makeMemoryFile(name: "ram", byteCount: 1 << 20)
         memory = try GuestMemory(regions: [
             MemoryRegion(
-                adopting: file, guestAddress: GuestAddress(0), byteCount: 1 << 20, userAddress: 0, mmapOffset: 0)
+                adopting: file, guestAddress: GuestAddress(0), byteCount: 1 << 20, userAddress: 0,
+                mmapOffset: 0)
         ])
         layout = try RingLayout(size: 16, contiguousAt: GuestAddress(0), memory: memory)
         driver = DriverQueue(layout: layout, features: features)
@@ -29,7 +30,9 @@ private final class Orphan {
     }
 
     /// A request of `opcode`; returns its head and where the reply will be.
-    func ask(_ opcode: UInt32, unique: UInt64, replyByteCount: UInt32 = 64) throws -> (head: UInt16, reply: UInt64) {
+    func ask(_ opcode: UInt32, unique: UInt64, replyByteCount: UInt32 = 64) throws -> (
+        head: UInt16, reply: UInt64
+    ) {
         var header = InHeader()
         header.length = 40
         header.opcode = opcode
@@ -37,7 +40,8 @@ private final class Orphan {
         try withUnsafeBytes(of: header) { try memory.copy($0, to: GuestAddress(next)) }
         let readable = [GuestBuffer(GuestAddress(next), byteCount: 40)]
         let reply = next + 64
-        let writable = replyByteCount == 0 ? [] : [GuestBuffer(GuestAddress(reply), byteCount: replyByteCount)]
+        let writable =
+            replyByteCount == 0 ? [] : [GuestBuffer(GuestAddress(reply), byteCount: replyByteCount)]
         next += 128
         let head = try driver.add(readable: readable.span, writable: writable.span, indirectTable: nil)
         driver.publish()

@@ -42,7 +42,8 @@ import VfioClient
         let guest = try DeviceGuest(rig)
         let path = "\(rig.share)/file"
         try Files.replace(path, with: Array("what the host wrote".utf8))
-        _ = try guest.client.initialize(flags: FuseClient.linuxFlags | InitFlags.mapAlignment | InitFlags.hasInodeDAX)
+        _ = try guest.client.initialize(
+            flags: FuseClient.linuxFlags | InitFlags.mapAlignment | InitFlags.hasInodeDAX)
         let entry = try guest.client.lookup(.root, Array("file".utf8))
         let node = NodeID(rawValue: entry.nodeID)
         func window(_ offset: UInt64, _ count: Int) throws -> String {
@@ -63,7 +64,8 @@ import VfioClient
         try guest.client.setupMapping(node, fileOffset: 0, windowOffset: 0)
         try guest.client.frontend.reset()
         #expect(try window(0, 19) == nothing)
-        _ = try guest.client.initialize(flags: FuseClient.linuxFlags | InitFlags.mapAlignment | InitFlags.hasInodeDAX)
+        _ = try guest.client.initialize(
+            flags: FuseClient.linuxFlags | InitFlags.mapAlignment | InitFlags.hasInodeDAX)
         let again = NodeID(rawValue: try guest.client.lookup(.root, Array("file".utf8)).nodeID)
         try guest.client.setupMapping(again, fileOffset: 0, windowOffset: 0)
         #expect(try window(0, 19) == "what the guestwrote")

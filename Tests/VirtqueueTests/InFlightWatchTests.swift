@@ -120,11 +120,14 @@ import Virtqueue
         let (first, second) = (try watched.begin(), try watched.begin())
         watched.end(second)
         let heads = try #require(watched.heads)
-        let heir = DeviceQueue(layout: watched.bench.layout, nextAvailable: watched.watch.nextAvailable, features: [])
+        let heir = DeviceQueue(
+            layout: watched.bench.layout, nextAvailable: watched.watch.nextAvailable, features: [])
         let chain = Chain()
         for head in heads { try heir.take(head, into: chain, memory: watched.bench.memory) }
         #expect(chain.head == first && Array(chain.request.prefix(3)) == [7, 8, 9] && heir.inFlight == 1)
-        #expect(throws: RingFault.headOutOfRange) { try heir.take(4, into: chain, memory: watched.bench.memory) }
+        #expect(throws: RingFault.headOutOfRange) {
+            try heir.take(4, into: chain, memory: watched.bench.memory)
+        }
         heir.push(head: first, written: 0)
         heir.publish()
         var back: [UInt16] = []

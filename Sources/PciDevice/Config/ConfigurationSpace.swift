@@ -19,8 +19,12 @@ struct ConfigurationSpace {
     init(_ shape: DeviceShape) {
         var bytes = [UInt8](repeating: 0, count: Self.byteCount)
         var writable = bytes
-        func put(_ offset: Int, _ value: [UInt8]) { bytes.replaceSubrange(offset..<offset + value.count, with: value) }
-        func free(_ offset: Int, _ mask: [UInt8]) { writable.replaceSubrange(offset..<offset + mask.count, with: mask) }
+        func put(_ offset: Int, _ value: [UInt8]) {
+            bytes.replaceSubrange(offset..<offset + value.count, with: value)
+        }
+        func free(_ offset: Int, _ mask: [UInt8]) {
+            writable.replaceSubrange(offset..<offset + mask.count, with: mask)
+        }
         put(0x00, [0xf4, 0x1a])  // Red Hat, for virtio
         put(0x02, [0x5a, 0x10])  // 0x1040 + 26: a file system device (virtio 1.3 §4.1.2.1)
         free(Self.commandOffset, [0x07, 0x04])  // I/O, memory, bus master; no INTx

@@ -84,7 +84,9 @@ final class DaemonLink {
     ) throws(VhostUserError) {
         let wanted = Dictionary(regions.map { ($0.region, $0.file) }) { first, _ in first }
         guard session.protocolFeatures.contains(.configureMemorySlots) else {
-            guard !known.elementsEqual(wanted, by: { $0.key == $1.key && $0.value === $1.value }) else { return }
+            guard !known.elementsEqual(wanted, by: { $0.key == $1.key && $0.value === $1.value }) else {
+                return
+            }
             guard regions.count <= MemoryTable.maximumCount else { throw .refused(.ENOSPC) }
             try session.setMemory(regions.map(\.region), files: regions.map(\.file.rawValue))
             known = wanted

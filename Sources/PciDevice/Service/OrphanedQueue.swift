@@ -74,7 +74,9 @@ final class OrphanedQueue {
 
     private var header: InHeader? {
         var header = InHeader()
-        let count = unsafe withUnsafeMutableBytes(of: &header) { unsafe chain.copyReadable(from: 0, into: $0) }
+        let count = unsafe withUnsafeMutableBytes(of: &header) {
+            unsafe chain.copyReadable(from: 0, into: $0)
+        }
         return count == MemoryLayout<InHeader>.size ? header : nil
     }
 

@@ -204,7 +204,8 @@ final class QueueService {
     private func orphan(_ some: [Ring]) {
         needsReset(true)
         guard let memory = try? map.mapped() else {
-            return Log.error("guest memory cannot be mapped; requests stay unanswered until the device is reset")
+            return Log.error(
+                "guest memory cannot be mapped; requests stay unanswered until the device is reset")
         }
         for ring in some {
             ring.watch.look()

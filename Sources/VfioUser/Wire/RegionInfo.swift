@@ -21,7 +21,8 @@ package struct RegionInfo: Equatable, Sendable {
     package var file: Int32?
 
     package init(
-        size: UInt64, isReadable: Bool = true, isWritable: Bool = true, mappable: [Range<UInt64>] = [], file: Int32? = nil
+        size: UInt64, isReadable: Bool = true, isWritable: Bool = true, mappable: [Range<UInt64>] = [],
+        file: Int32? = nil
     ) {
         self.size = size
         self.isReadable = isReadable

@@ -105,7 +105,9 @@ final class DeviceRig {
             else { continue }
             kill(process, signal)
             // A process stops when each of its threads has heard of it.
-            while signal == SIGSTOP, (try? Files.text("/proc/\(name)/stat"))?.contains(") T ") == false { usleep(1000) }
+            while signal == SIGSTOP, (try? Files.text("/proc/\(name)/stat"))?.contains(") T ") == false {
+                usleep(1000)
+            }
         }
     }
 

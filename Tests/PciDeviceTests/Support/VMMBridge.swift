@@ -211,12 +211,14 @@ extension VMMBridge: BackendDelegate {
         throws(VhostUserError)
     { throw .invalidValue }
 
-    func addMemoryRegion(_ region: RegionDescription, file: consuming OwnedDescriptor) throws(VhostUserError) {
+    func addMemoryRegion(_ region: RegionDescription, file: consuming OwnedDescriptor) throws(VhostUserError)
+    {
         regions.append(region)
         let shared = SharedDescriptor(file)
         try carryOut {
             let range = DMARange(
-                address: region.guestAddress, size: region.size, fileOffset: region.fileOffset, isReadable: true,
+                address: region.guestAddress, size: region.size, fileOffset: region.fileOffset,
+                isReadable: true,
                 isWritable: true)
             try withClient { try $0.map(range, shared.rawValue) }
         }
@@ -271,7 +273,9 @@ extension VMMBridge: BackendDelegate {
     }
 
     func readConfiguration(offset: UInt32, count: Int) throws(VhostUserError) -> [UInt8] {
-        do { return try withClient { try $0.read(0, 0x2000 + UInt64(offset), count) } } catch { throw .refused(.EIO) }
+        do { return try withClient { try $0.read(0, 0x2000 + UInt64(offset), count) } } catch {
+            throw .refused(.EIO)
+        }
     }
     func writeConfiguration(offset: UInt32, _ bytes: [UInt8]) throws(VhostUserError) {}
     func resetDevice() throws(VhostUserError) {}

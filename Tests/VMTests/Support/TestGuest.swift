@@ -20,6 +20,9 @@ struct TestShare {
     /// The size of its DAX window, and how the guest uses it.
     var windowMebibytes: Int?
     var dax: DAXMode?
+    /// Whose device shows it, and more options for one of another process.
+    var device = ShareDevice.vhostUser
+    var deviceOptions: [String] = []
 
     init(
         _ tag: String, _ directory: String, cache: String? = nil, requestQueues: Int = 1,
@@ -47,6 +50,13 @@ struct TestShare {
         daemon.options = (daemon.program == nil ? [] : ["--sandbox=none"]) + options
         return try DaemonProcess(daemon, for: machine)
     }
+
+    /// Starts `virtiofs device` in front of that daemon.
+    func serveDevice(_ daemon: DaemonProcess) throws -> DeviceProcess {
+        let own = try Files.ownProgram()
+        let folder = own[..<(own.lastIndex(of: "/") ?? own.endIndex)]
+        return try DeviceProcess(program: "\(folder)/virtiofs", for: daemon.share, options: deviceOptions)
+    }
 }
 
 /// A guest with shares and a Debian tree whose programs it runs.
@@ -55,17 +65,25 @@ final class TestGuest {
 
     let machine: GuestMachine
     private(set) var daemons: [DaemonProcess] = []
+    private(set) var devices: [DeviceProcess] = []
     private let stack: Stack
 
     /// Boots with `shares`, each at /mnt/TAG within the Debian tree, which comes over a read-only share of its own.
-    init(_ stack: Stack, _ shares: [TestShare], processors: Int = 2) throws {
+    init(
+        _ stack: Stack, _ shares: [TestShare], processors: Int = 2, kernelArguments: [String] = []
+    ) throws {
         self.stack = stack
         var configuration = stack.configuration
+        configuration.kernelArguments = kernelArguments
         configuration.processors = processors
         let tools = TestShare("tools", Lab.debianRoot, cache: "always", readOnly: true)
         for share in [tools] + shares { daemons.append(try share.serve(configuration.machine)) }
         configuration.shares = daemons.map(\.share)
         configuration.shares[0].readOnly = true
+        for (index, share) in shares.enumerated() where share.device == .vfioUser {
+            devices.append(try share.serveDevice(daemons[index + 1]))
+            configuration.shares[index + 1] = devices[devices.count - 1].share
+        }
         for (index, share) in shares.enumerated() {
             configuration.shares[index + 1].readOnly = false
             configuration.shares[index + 1].mounted = share.mounted
@@ -141,6 +159,7 @@ final class TestGuest {
         let log = String(decoding: machine.kernelLog, as: UTF8.self)
         return tail("the guest's log", log, 8)
             + daemons.map { tail("virtiofsd for \($0.configuration.tag)", $0.messageText, 4) }.joined()
+            + devices.map { tail("virtiofs device for \($0.share.tag)", $0.messageText, 4) }.joined()
     }
 
     /// Both sides must see the same below `path` of a share: types, modes, owners, times, links, attributes, contents.
