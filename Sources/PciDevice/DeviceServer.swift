@@ -152,10 +152,8 @@ package final class DeviceServer {
         if poll.isReady(6) {
             device.service.lose("it broke the protocol on the channel for its own requests")
         } else {
-            do throws(VhostUserError) {
-                let header = try link.session.connection.receive(timeout: 0).header
-                throw VhostUserError.unexpectedMessage(request: header.request, flags: header.flags.rawValue)
-            } catch {
+            // Readable also while the thread of the daemon's own requests waits for an answer there.
+            do throws(VhostUserError) { try link.session.checkConnection() } catch {
                 device.service.lose("\(error)")
             }
         }

@@ -75,7 +75,7 @@ package final class FileSystemDevice: VfioDevice {
             return try tables.read(offset, count: count)
         case UInt32(BAR.window):
             // Where nothing is mapped, and where a file has become shorter, there are zeros.
-            if let bytes = try? service.link?.window?.readBytes(offset, count: count) { return bytes }
+            if let bytes = try? service.window?.readBytes(offset, count: count) { return bytes }
         case RegionIndex.configuration: return try readConfigurationSpace(offset, count)
         default: break
         }
@@ -87,7 +87,7 @@ package final class FileSystemDevice: VfioDevice {
         case UInt32(BAR.registers): writeRegisters(offset, bytes)
         case UInt32(BAR.window):
             try? unsafe bytes.withUnsafeBytes { (source) throws(Errno) in
-                try unsafe service.link?.window?.write(source, at: offset)
+                try unsafe service.window?.write(source, at: offset)
             }
         case RegionIndex.configuration: try writeConfigurationSpace(offset, bytes)
         default: break

@@ -167,6 +167,18 @@ package final class FrontendSession {
         }
     }
 
+    /// Looks, without waiting for more than the answer to another thread's request, whether the back-end has left, or says what it was
+    /// not asked.
+    ///
+    /// - Throws: `disconnected`, `unexpectedMessage`, or how else the stream has ended.
+    package func checkConnection() throws(VhostUserError) {
+        try exchange.withLock { _ throws(VhostUserError) in
+            guard waitReadable(connection.descriptor.rawValue, timeoutMilliseconds: 0) != 0 else { return }
+            let header = try connection.receive(timeout: 0).header
+            throw .unexpectedMessage(request: header.request, flags: header.flags.rawValue)
+        }
+    }
+
     private func askNumber(_ request: FrontendRequest) throws(VhostUserError) -> UInt64 {
         try UInt64(decodingPayload: try ask(request))
     }

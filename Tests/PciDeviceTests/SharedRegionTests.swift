@@ -71,6 +71,26 @@ import VfioClient
         #expect(try window(0, 19) == "what the guestwrote")
     }
 
+    /// A guest that reads what it has mapped when the daemon has died gets the file, not zeros.
+    @Test(.enabled(if: requirementsMet("SharedRegionTests.dead", .root, .passthrough)))
+    func whatIsMappedOutlivesTheDaemon() throws {
+        let rig = try DeviceRig(windowMebibytes: 64, daemonOptions: ["--sandbox=none", "--dax-min-size=1"])
+        let guest = try DeviceGuest(rig)
+        let flags = FuseClient.linuxFlags | InitFlags.mapAlignment | InitFlags.hasInodeDAX
+        try Files.replace("\(rig.share)/file", with: Array("contents".utf8))
+        _ = try guest.client.initialize(flags: flags)
+        let node = NodeID(rawValue: try guest.client.lookup(.root, Array("file".utf8)).nodeID)
+        try guest.client.setupMapping(node, fileOffset: 0, windowOffset: 0)
+        rig.killDaemon()
+        #expect(throws: Errno.ENOTCONN) { try guest.client.lookup(.root, Array("file".utf8)) }
+        #expect(try guest.bridge.withClient { try $0.read(4, 0, 8) } == Array("contents".utf8))
+        try rig.startDaemon()
+        let deadline = Deadline(milliseconds: 20_000)
+        while (try? guest.client.initialize(flags: flags)) == nil, !deadline.hasPassed { usleep(20_000) }
+        // The new mount begins with an empty window.
+        #expect(try guest.bridge.withClient { try $0.read(4, 0, 8) } == [UInt8](repeating: 0, count: 8))
+    }
+
     /// Without the option the guest sees no cache capability and the daemon is not asked for a window.
     @Test func noWindowUnlessAskedFor() throws {
         let rig = try DeviceRig()

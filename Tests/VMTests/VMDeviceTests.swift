@@ -152,14 +152,17 @@ import Testing
         for _ in 0..<3 {
             #expect(try run("cat /mnt/life/file").text == "kept\n")
             // While requests are under way.
-            _ = try run("setsid sh -c 'while :; do cat /mnt/life/file; done' >/dev/null 2>&1 & sleep 0.3")
+            _ = try run(
+                "rm -f /run/stop; setsid sh -c 'while [ ! -e /run/stop ]; do cat /mnt/life/file; done' >/dev/null 2>&1 & sleep 0.3"
+            )
             let daemons = HostProcess.all {
                 $0.contains("--shared-dir=\(scratch.path)\0") && $0.contains("virtiofsd")
             }
             #expect(!daemons.isEmpty)
             for daemon in daemons { kill(daemon.number, SIGKILL) }
             let dead = try run(
-                "busybox killall cat 2>/dev/null; ls /mnt/life/other; echo $?; umount /mnt/life && echo gone")
+                "ls /mnt/life/other; touch /run/stop; for i in $(seq 50); do umount /mnt/life && echo gone && break; sleep 0.1; done"
+            )
             #expect(dead.text.contains("gone"), "\(dead.text)\(dead.errorText)\(device.messageText)")
             let again = try run(
                 "for i in 1 2 3 4 5 6 7 8 9 10; do mount -t virtiofs life /mnt/life && break; sleep 0.5; done; cat /mnt/life/file"

@@ -7,7 +7,7 @@ import VhostUser
 
 /// Everything by which a running device can end: its connection, the channel of its own requests, and each queue.
 ///
-/// One thread uses it: poll `descriptors`, then `check()`. Nobody may talk on the session meanwhile.
+/// One thread uses it: poll `descriptors`, then `check()`.
 package final class FrontendWatch {
     /// Readable when `check` has something to do.
     package let descriptors: [Int32]
@@ -47,16 +47,8 @@ package final class FrontendWatch {
     }
 
     private func checkConnection() throws(DaemonFailure) {
-        guard waitReadable(session.connection.descriptor.rawValue, timeoutMilliseconds: 0) != 0 else {
-            return
-        }
-        let header: MessageHeader
-        do throws(VhostUserError) {
-            header = try session.connection.receive(timeout: 0).header
-        } catch {
+        do throws(VhostUserError) { try session.checkConnection() } catch {
             throw error == .disconnected ? .disconnected : .connection(error)
         }
-        // Nothing was asked, so nothing is an answer.
-        throw .connection(.unexpectedMessage(request: header.request, flags: header.flags.rawValue))
     }
 }

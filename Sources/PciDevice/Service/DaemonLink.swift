@@ -15,8 +15,8 @@ final class DaemonLink {
     private let announcer: PieceAnnouncer?
     /// What the daemon knows of guest memory, and which file it was.
     private var known: [RegionDescription: SharedDescriptor] = [:]
-    /// A message may wait for what the daemon is about, and QEMU waits 5 s for us.
-    private static let replyTimeout: Int32 = 4000
+    /// A message may wait for what the daemon is about; giving up earlier would leave it at work in memory that is not ours any more.
+    private static let replyTimeout: Int32 = 60_000
 
     /// Negotiates on a connected socket.
     ///

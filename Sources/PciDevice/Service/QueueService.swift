@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Errors
+import Frontend
 import GuestMemory
 import HostOS
 import VhostUser
@@ -18,6 +19,9 @@ final class QueueService {
     var needsReset: (Bool) -> Void = { _ in }
 
     private(set) var link: DaemonLink?
+    /// What the guest sees of the DAX window. That of a daemon that has died stays until its mount is over: zeros in its place
+    /// would be wrong contents.
+    private(set) var window: SharedMemoryWindow?
     private var features: VirtioFeatures = []
     /// Those that run.
     private var rings: [Ring] = []
@@ -88,6 +92,7 @@ final class QueueService {
     func stop() {
         let served = rings.filter { $0.orphan == nil }.map(\.plan.index)
         rings = []
+        window = nil
         if let link, !served.isEmpty {
             do throws(VhostUserError) { try link.stop(served) } catch { lose("\(error)") }
         }
@@ -185,6 +190,7 @@ final class QueueService {
             ring.watch = InFlightWatch(ring.layout, nextAvailable: base)
         }
         guard let link else { return orphan(some) }
+        window = link.window
         do throws(VhostUserError) {
             guard link.session.offeredFeatures.isSuperset(of: features) else { throw .refused(.EOPNOTSUPP) }
             if some.count == rings.count { try link.session.setFeatures(features) }
