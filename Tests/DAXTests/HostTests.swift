@@ -137,6 +137,58 @@ import Testing
         #expect(try rig.read("f")[4 << 20] == 1)
     }
 
+    /// It becomes shorter while nothing of it is mapped, and the guest has not heard of that. A page behind the end would be EFAULT here,
+    /// and the end of a virtual machine.
+    @Test(arguments: [[], ["--cache=always"]])
+    func cutBeforeItIsMapped(_ options: [String]) throws {
+        let rig = try DAXRig()
+        let bytes = try rig.write("f", DAXRig.bytes(2 * piece))
+        let guest = try rig.guest(options)
+        let node = NodeID(rawValue: try guest.lookup("f").nodeID)
+        try rig.truncate("f", to: 100)
+        for (place, offset) in [(0, piece), (1, 0)] {
+            try guest.client.setupMapping(
+                node, fileOffset: UInt64(offset), windowOffset: UInt64(place * piece))
+        }
+        let zeros = [UInt8](repeating: 0, count: piece)
+        #expect(try guest.read(0, piece) == zeros)
+        #expect(try guest.read(piece, piece) == Array(bytes.prefix(100)) + Array(zeros.dropFirst(100)))
+
+        // What is appended is there when the guest has heard of it.
+        let more = DAXRig.bytes(50_000, seed: 7)
+        try rig.write("f", more, at: 100)
+        #expect(try guest.client.getattr(node).attributes.size == 50_100)
+        #expect(try guest.read(piece + 100, 50_000) == more)
+        #expect(try guest.read(piece + 50_100, piece - 50_100).allSatisfy { $0 == 0 })
+        try rig.write("f", bytes, at: 0)
+        #expect(try guest.client.getattr(node).attributes.size == UInt64(bytes.count))
+        #expect(try guest.read(0, piece) == Array(bytes[piece...]))
+        #expect(try guest.read(piece, piece) == Array(bytes[..<piece]))
+        #expect(guest.window.pieces.count == 2 && guest.isWell && guest.refusals == 0)
+    }
+
+    /// The same, and the guest then appends itself.
+    @Test func cutBeforeItIsMappedAndContinuedByTheGuest() throws {
+        let rig = try DAXRig()
+        var bytes = try rig.write("f", DAXRig.bytes(2 * piece))
+        let guest = try rig.guest()
+        let node = NodeID(rawValue: try guest.lookup("f").nodeID)
+        let handle = try guest.client.open(node, flags: UInt32(O_RDWR)).handle
+        try rig.truncate("f", to: 100)
+        #expect(try guest.client.getattr(node).attributes.size == 100)
+        try guest.client.setupMapping(node, fileOffset: 0, windowOffset: 0)
+        #expect(guest.window.pieces.count == 2)
+        bytes = Array(bytes[..<100])
+        for round in 0..<20 {
+            let more = DAXRig.bytes(5000, seed: round)
+            #expect(try guest.client.write(node, handle, offset: UInt64(bytes.count), more) == 5000)
+            bytes += more
+            #expect(try guest.read(0, bytes.count) == bytes)
+            #expect(guest.window.pieces == [0..<piece], "it has found its end")
+        }
+        #expect(try rig.read("f") == bytes && guest.isWell && guest.refusals == 0)
+    }
+
     /// A file removed and replaced on the host: what is mapped stays the old one's.
     @Test func replacing() throws {
         let rig = try DAXRig()

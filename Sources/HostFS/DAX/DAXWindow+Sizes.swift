@@ -13,7 +13,8 @@ extension DAXWindow {
             let status = file.flatMap { try? FileStatus(of: $0.real.rawValue) }
             let earlier = file?.cut ?? state.cuts[key]
             let cut = Cut(
-                limit: min(size, earlier?.limit ?? .max), changeTime: status?.changeTime,
+                limit: min(size, earlier?.limit ?? .max), size: status?.raw.stx_size,
+                changeTime: status?.changeTime,
                 settled: monotonicNanoseconds() + settlingTime)
             guard let file else {
                 // Its last chunk went while this was on its way, and may be back before the file is shorter.
@@ -86,22 +87,73 @@ extension DAXWindow {
         drop(file, &state)
     }
 
-    /// The guest is about to be told of a file's size.
-    func tell(_ status: FileStatus) {
+    /// Gives a file a limit if a guest that believes in `size` would touch what is behind the end, before `end`.
+    func limit(_ file: MappedFile, _ size: UInt64, until end: UInt64, _ state: inout State) {
+        guard file.cut == nil, let status = try? FileStatus(of: file.real.rawValue) else { return }
+        guard min(size, end) > status.endOfPages else { return }
+        limit(file, by: .done(status.raw.stx_size))
+        adapt(to: file, &state)
+    }
+
+    // MARK: What the guest hears
+
+    /// The guest is about to be told of the size of a file, which it may map.
+    func note(_ status: FileStatus) {
+        let news = told.note(FileKey(status), status.raw.stx_size)
+        if news == .moreOfMapped || hasLimits { tell(FileKey(status)) }
+    }
+
+    /// The guest has made a file reach to `end` at least, and will know without being told.
+    ///
+    /// - Parameter isEnd: it believed in no more before.
+    func noteGrowth(_ key: FileKey, _ file: Int32, to end: UInt64, isEnd: Bool) {
+        let news = told.grow(key, end)
+        let size: UInt64? =
+            news == .none ? nil : (try? FileStatus(of: file)).map { $0.raw.stx_size } ?? 0
+        if news == .less, isEnd, size == end { told.settle(key, end) }
+        // Without a limit, and of a file that is as long, nothing has to be taken away: nobody waits for the window.
+        if hasLimits || news == .moreOfMapped && size ?? 0 < end { tell(key, after: .growth) }
+    }
+
+    /// The guest has set a file's size, or other attributes of it only (nil).
+    func noteSetting(_ key: FileKey, size: UInt64?) {
+        if let size { told.settle(key, size) }
+        if hasLimits { tell(key, after: .setting) }
+    }
+
+    /// Sees to it that what the guest may believe in is mapped as far as there is anything.
+    func tell(_ key: FileKey, after change: GuestChange = .none) {
         state.withLock { state in
-            guard let file = state.files[FileKey(status)] else { return }
-            raise(file, &state)
+            guard let file = state.files[key] else { return }
+            raise(file, after: change, &state)
+            limit(file, told.size(of: key) ?? 0, until: .max, &state)
             drop(file, &state)
         }
     }
 
-    /// Maps what a file has become longer by. It may have no chunk afterwards.
-    func raise(_ file: MappedFile, _ state: inout State) {
+    /// Maps what a file has become longer by, and all of its chunks once the guest believes in no more than there is. It may have no
+    /// chunk afterwards.
+    func raise(_ file: MappedFile, after change: GuestChange = .none, _ state: inout State) {
+        // Before the size: who tells the guest of more from now on looks himself.
+        let believed = told.size(of: file.key) ?? .max
         // Looked at now: what the caller knows may be older than the cut.
-        guard let cut = file.cut, let status = try? FileStatus(of: file.real.rawValue),
-            status.raw.stx_size > cut.limit, cut.isSettled(status, now: monotonicNanoseconds())
-        else { return }
-        file.cut?.limit = status.raw.stx_size
+        guard var cut = file.cut, let status = try? FileStatus(of: file.real.rawValue) else { return }
+        let (size, now) = (status.raw.stx_size, monotonicNanoseconds())
+        guard cut.isSettled(status, now: now, after: change) else {
+            if change != .none { (cut.size, cut.changeTime) = (size, status.changeTime) }
+            file.cut = cut
+            return
+        }
+        let isLonger = size > cut.limit
+        cut.settled = min(cut.settled, now)
+        cut.limit = max(cut.limit, size)
+        file.cut = cut
+        if believed <= status.endOfPages {
+            (file.cut, file.nextLook) = (nil, nil)
+            limited.subtract(1, ordering: .releasing)
+        } else if !isLonger {
+            return
+        }
         adapt(to: file, &state)
     }
 

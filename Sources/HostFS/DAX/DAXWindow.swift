@@ -4,13 +4,14 @@ import FuseServer
 import FuseWire
 import Glibc
 import HostOS
+import StateArena
 import Synchronization
 
 /// Which files the chunks of the DAX window show: SETUPMAPPING and REMOVEMAPPING, and what happens to mapped files on the host.
 ///
-/// A guest touches no page behind the size that it believes a file to have, so a chunk is mapped whole, also at the end of a file. When
-/// somebody else makes the file shorter, the pages that go are replaced by zeros first: a page behind the end of its file ends a
-/// virtual machine (SIGBUS, or KVM's EFAULT).
+/// A guest touches no page behind the size that it believes a file to have, so a chunk is mapped whole, also at the end of a file,
+/// unless the guest may believe in more than there is. When somebody else makes the file shorter, the pages that go are replaced by
+/// zeros first: a page behind the end of its file ends a virtual machine (SIGBUS, or KVM's EFAULT).
 package final class DAXWindow: Sendable {
     /// What Linux maps at a time (FUSE_DAX_SHIFT 21), and log2 of it. Each of offset and length in a request is a multiple.
     package static let chunkByteCount: UInt64 = 1 << 21
@@ -21,6 +22,7 @@ package final class DAXWindow: Sendable {
     /// Where there is nothing of a file.
     let zeros: OwnedDescriptor
     let grants: DAXGrants
+    let told = ToldSizes()
 
     struct Chunk {
         let file: MappedFile
@@ -109,6 +111,9 @@ package final class DAXWindow: Sendable {
                     throw .EOPNOTSUPP
                 }
             }
+            let end = arguments.fileOffset + Self.chunkByteCount
+            let believed = told.willMap(key)
+            limit(file, believed, until: end, &state)
             let chunk = Chunk(
                 file: file, fileOffset: arguments.fileOffset,
                 byteCount: file.byteCount(ofChunkAt: arguments.fileOffset))
@@ -121,6 +126,12 @@ package final class DAXWindow: Sendable {
             }
             file.chunkCount += 1
             state.chunks[index] = chunk
+            // Who was about to make it shorter when the file was not watched yet may have done so by now.
+            limit(file, believed, until: end, &state)
+            guard state.chunks[index] != nil else {
+                drop(file, &state)
+                throw .EIO
+            }
             if follows(chunk, state) {
                 readAhead(
                     file.real.rawValue, from: Int(chunk.fileOffset + Self.chunkByteCount), Self.chunkByteCount
@@ -167,7 +178,7 @@ package final class DAXWindow: Sendable {
             state.stale.removeAll()
             for index in state.chunks.indices where state.chunks[index] != nil { remove(index, &state) }
         }
-        grants.removeAll()
+        forgetFiles()
     }
 
     /// The guest is gone, and the VMM cannot be asked.
@@ -181,7 +192,18 @@ package final class DAXWindow: Sendable {
                 drop(chunk.file, &state)
             }
         }
+        forgetFiles()
+    }
+
+    private func forgetFiles() {
         grants.removeAll()
+        told.removeAll()
+    }
+
+    /// The guest has forgotten a file.
+    func forget(_ identity: Identity) {
+        grants.remove(identity)
+        told.remove(FileKey(identity))
     }
 
     // MARK: Chunks

@@ -11,22 +11,48 @@ extension FileStatus {
     var changeTime: FileTime {
         FileTime(seconds: raw.stx_ctime.tv_sec, nanoseconds: raw.stx_ctime.tv_nsec)
     }
+
+    /// Where the last page of the file ends.
+    var endOfPages: UInt64 { (raw.stx_size + 4095) & ~4095 }
 }
 
 /// Somebody else makes a file shorter: announced, and perhaps done.
 struct Cut {
     /// No page at or behind this size is mapped. What the guest is told to be larger is mapped before.
     var limit: UInt64
-    /// The file's when this was announced; nil: nobody could look.
-    let changeTime: FileTime?
+    /// The file's size and time when this was announced, or after what the guest itself has changed since; nil: nobody could look.
+    var size: UInt64?
+    var changeTime: FileTime?
     /// Until when it may not have happened yet (`monotonicNanoseconds`).
-    let settled: Int64
+    var settled: Int64
+
+    /// Of a file that is shorter already than the guest may believe.
+    static func done(_ limit: UInt64) -> Cut {
+        Cut(limit: limit, size: nil, changeTime: nil, settled: monotonicNanoseconds())
+    }
 
     /// Whether it has happened, so that the size in `status` counts. Linux gives files that somebody looks at a new time with each
     /// change (multigrain timestamps, 6.13); whoever was allowed to change it is not long about it.
-    func isSettled(_ status: FileStatus, now: Int64) -> Bool {
-        now >= settled || changeTime.map { $0 != status.changeTime } ?? false
+    ///
+    /// - Parameter change: what the guest has done since the file was looked at last.
+    func isSettled(_ status: FileStatus, now: Int64, after change: GuestChange) -> Bool {
+        if now >= settled { return true }
+        let isShorter = status.raw.stx_size < size ?? 0
+        return switch change {
+        case .none: isShorter || changeTime.map { $0 != status.changeTime } ?? false
+        case .growth: isShorter
+        case .setting: false
+        }
     }
+}
+
+/// What a guest changes in a file by itself: its new size and time are then no sign of what others do.
+enum GuestChange {
+    case none
+    /// Data, and a larger size at most.
+    case growth
+    /// The size, or times.
+    case setting
 }
 
 /// A file of which some chunk is in the window. Only under the window's lock.
@@ -39,7 +65,7 @@ final class MappedFile: @unchecked Sendable {
     private let endless: EndlessFile?
     /// How many chunks show it.
     var chunkCount = 0
-    /// nil: the guest knows all sizes that it had, and touches nothing behind the end.
+    /// nil: the guest believes in no more than there is, and touches nothing behind the end.
     var cut: Cut?
     /// When to look next whether the file has really become shorter, and how often that was done.
     var nextLook: Int64?

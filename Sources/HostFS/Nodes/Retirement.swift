@@ -88,7 +88,7 @@ extension Share {
             closeFile(number, of: node)
         case .inode(let slot):
             let record = inodes.record(slot)
-            window?.grants.remove(record.identity)
+            window?.forget(record.identity)
             let number = record.takeDescriptor()
             if number >= 0 { _ = OwnedDescriptor(adopting: number) }
             if record.has(VFS_INODE_KEEPS_DESCRIPTOR) { quota.giveBack() }

@@ -77,6 +77,7 @@ extension HostFS {
             ? nil : try hold(arguments.handle, of: nodeID, kind: nil)
         let number = if let handle { handle.descriptor } else { try descriptor(of: nodeID) }
 
+        noteChange(number)
         if valid & (SetAttrValid.uid | SetAttrValid.gid | SetAttrValid.size) != 0 {
             try dropMappedCapability(number)
         }
@@ -86,6 +87,7 @@ extension HostFS {
         }
         if valid & SetAttrValid.size != 0 { try changeSize(nodeID, handle, arguments) }
         if valid & (SetAttrValid.atime | SetAttrValid.mtime) != 0 { try changeTimes(number, arguments) }
+        noteSetting(nodeID, size: valid & SetAttrValid.size == 0 ? nil : arguments.size)
         return makeAttributes(nodeID, try FileStatus(of: number))
     }
 

@@ -44,8 +44,15 @@ extension HostFS {
     /// through the window.
     func noteAttributes(_ status: FileStatus) -> Bool {
         guard let window = share.window else { return false }
-        if window.hasLimits { window.tell(status) }
-        return isNegotiated(InitFlags.hasInodeDAX) && window.grants.takes(status, readOnly: isReadOnly)
+        guard status.type == FileType.regular else { return false }
+        let isChosen = isNegotiated(InitFlags.hasInodeDAX)
+        let isTaken = isChosen && window.grants.takes(status, readOnly: isReadOnly)
+        if isTaken || !isChosen && isNegotiated(InitFlags.mapAlignment) {
+            window.note(status)
+        } else if window.hasLimits {
+            window.tell(FileKey(status))
+        }
+        return isTaken
     }
 
     /// Whether the guest accesses a file through the window.
@@ -55,13 +62,32 @@ extension HostFS {
         return (try? hold(node)).map { window.grants.has($0.identity) } ?? false
     }
 
-    /// The guest has made a file larger, and will know without being told.
-    func noteGrowth(_ file: Int32) {
+    /// The guest is about to change a file that others may be making shorter: whether they have, only the time before tells.
+    func noteChange(_ file: Int32) {
         guard let window = share.window, window.hasLimits, let status = try? FileStatus(of: file) else {
             return
         }
-        window.tell(status)
+        window.tell(FileKey(status))
     }
+
+    /// The guest has made a file reach to `offset` + `count` at least, and will know without being told.
+    ///
+    /// - Parameter isEnd: it believed in no more before.
+    func noteGrowth(_ node: NodeID, _ file: Int32, _ offset: Int, _ count: Int, isEnd: Bool = false) {
+        guard let window = share.window, let record = try? hold(node) else { return }
+        let end = UInt64(clamping: offset) + UInt64(clamping: count)
+        window.noteGrowth(FileKey(record.identity), file, to: end, isEnd: isEnd)
+    }
+
+    /// The guest has set a file's size, or other attributes of it only (nil).
+    func noteSetting(_ node: NodeID, size: UInt64?) {
+        guard let window = share.window, let record = try? hold(node) else { return }
+        window.noteSetting(FileKey(record.identity), size: size)
+    }
+}
+
+extension FileKey {
+    init(_ identity: Identity) { self.init(device: identity.device, number: identity.number) }
 }
 
 extension ShareOptions {

@@ -22,13 +22,17 @@ extension HostFS {
         } else {
             enterDaemon()
         }
+        if flags.truncates, share.window != nil { noteChange(try descriptor(of: record, nodeID)) }
+        let out: OpenOut
         do throws(Errno) {
-            return try openOut(try reopen(record, nodeID, flags: flags.host), nodeID, flags)
+            out = try openOut(try reopen(record, nodeID, flags: flags.host), nodeID, flags)
         } catch {
             guard error == .EPERM, flags.appends else { throw error }
             let file = try reopen(record, nodeID, flags: flags.appending.host)
-            return try openOut(file, nodeID, flags.appending)
+            out = try openOut(file, nodeID, flags.appending)
         }
+        if flags.truncates { noteSetting(nodeID, size: 0) }
+        return out
     }
 
     /// The host's flags for the guest's, of OPEN, CREATE and TMPFILE.

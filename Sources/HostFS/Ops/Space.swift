@@ -35,10 +35,12 @@ extension HostFS {
         }
         try dropMappedCapability(file.descriptor)
         useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2), of: nodeID, file.descriptor)
+        noteChange(file.descriptor)
         try waiting(.allocate) { () throws(Errno) in
             try allocateSpace(file.descriptor, mode: mode, offset: offset, length: length)
         }
-        noteGrowth(file.descriptor)
+        let grows = mode & FALLOC_FL_KEEP_SIZE == 0
+        noteGrowth(nodeID, file.descriptor, grows ? offset : 0, grows ? length : 0)
     }
 
     /// One call: a result shorter than `length` makes the guest ask again. EXDEV and EOPNOTSUPP make it read and write.
@@ -56,11 +58,12 @@ extension HostFS {
         // Neither this nor FALLOCATE says whether the caller may keep set-id bits, and with KILLPRIV_V2 the guest leaves
         // dropping them to us: always.
         useSetIDRule(losing: isNegotiated(InitFlags.handleKillPrivV2), of: targetNode, target.descriptor)
+        noteChange(target.descriptor)
         let length = Int(clamping: arguments.length)
         let count = try waiting(.copy) { () throws(Errno) in
             try copyRange(from: source.descriptor, at: from, to: target.descriptor, at: to, length: length)
         }
-        noteGrowth(target.descriptor)
+        noteGrowth(targetNode, target.descriptor, to, count)
         return UInt64(clamping: min(count, length))
     }
 }

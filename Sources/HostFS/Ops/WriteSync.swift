@@ -21,6 +21,7 @@ extension HostFS {
         try dropMappedCapability(file.descriptor)
         useSetIDRule(losing: arguments.writeFlags & WriteIn.killSuidGid != 0, of: nodeID, file.descriptor)
         let flags = writeFlags(arguments)
+        noteChange(file.descriptor)
         var vectors = VectorCursor(data)
         var total = 0
         while let piece = unsafe vectors.piece {
@@ -35,7 +36,11 @@ extension HostFS {
                 break
             }
         }
-        noteGrowth(file.descriptor)
+        // Of a mapped file Linux sends only what ends behind the size that it believes in, or a part of that. Parts but for the last
+        // are larger than this.
+        let isEnd =
+            arguments.writeFlags & WriteIn.cache == 0 && total == Int(arguments.size) && total <= 65536
+        noteGrowth(nodeID, file.descriptor, offset, total, isEnd: isEnd)
         return total
     }
 

@@ -23,12 +23,12 @@ import Testing
         #expect(bench.vmm.coveredByteCount == 3 * chunk)
 
         // Not before it has become shorter: the size is the old one still.
-        bench.window.tell(status)
+        bench.window.tell(FileKey(status))
         #expect(bench.vmm.shown(at: 2 * chunk, of: number) == 0)
         try bench.truncate("a", Int(chunk) + 5000)
         try bench.truncate("a", 2 * Int(chunk) + 1)
         let longer = try bench.make("a", 2 * chunk + 1)
-        bench.window.tell(longer)
+        bench.window.tell(FileKey(longer))
         #expect(bench.vmm.shown(at: chunk, of: number) == chunk)
         #expect(bench.vmm.shown(at: 2 * chunk, of: number) == 4096)
         #expect(bench.vmm.coveredByteCount == 3 * chunk)

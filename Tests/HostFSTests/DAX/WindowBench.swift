@@ -20,6 +20,8 @@ final class StrictVMM: FileWindow {
     /// Nothing is shown at these offsets, and nothing taken away from those.
     let refusedMaps = Mutex<Set<UInt64>>([])
     let refusedUnmaps = Mutex<Set<WindowPiece>>([])
+    /// What happens on the host while something is mapped.
+    let whileMapping = Mutex<@Sendable () -> Void>({})
 
     init(byteCount: Int = 16 << 20) { self.byteCount = byteCount }
 
@@ -27,6 +29,7 @@ final class StrictVMM: FileWindow {
         if refuses.load(ordering: .relaxed) || refusedMaps.withLock({ $0.contains(piece.offset) }) {
             throw .EIO
         }
+        whileMapping.withLock { $0() }
         let number = try FileStatus(of: file).raw.stx_ino
         pieces.withLock { pieces in
             for other in pieces.values
@@ -98,11 +101,24 @@ final class Bench {
             settlingTime: settlingTime)
     }
 
+    /// A file of that size, of which the guest is told.
     func make(_ name: String, _ byteCount: UInt64) throws -> FileStatus {
-        let file = OwnedDescriptor(
-            adopting: try systemCall { open(directory.path + "/" + name, O_RDWR | O_CREAT, 0o644) })
+        let status = try resize(name, byteCount)
+        window.note(status)
+        return status
+    }
+
+    /// The guest is not told.
+    @discardableResult
+    func resize(_ name: String, _ byteCount: UInt64) throws -> FileStatus {
+        let file = try open(name)
         _ = try systemCall { ftruncate(file.rawValue, Int(byteCount)) }
         return try FileStatus(of: file.rawValue)
+    }
+
+    func open(_ name: String) throws -> OwnedDescriptor {
+        OwnedDescriptor(
+            adopting: try systemCall { Glibc.open(directory.path + "/" + name, O_RDWR | O_CREAT, 0o644) })
     }
 
     func setUp(
@@ -113,7 +129,7 @@ final class Bench {
         (arguments.fileOffset, arguments.windowOffset, arguments.length) = (fileOffset, windowOffset, length)
         let path = directory.path + "/" + name
         try window.setUp(status, arguments, writable: true) { () throws(Errno) in
-            OwnedDescriptor(adopting: try systemCall { open(path, O_RDWR | O_CLOEXEC) })
+            OwnedDescriptor(adopting: try systemCall { Glibc.open(path, O_RDWR | O_CLOEXEC) })
         }
     }
 
