@@ -35,6 +35,7 @@ package final class FileSystemDevice: VfioDevice {
         service.releaseMemory()
         registers.reset()
         space.reset()
+        applySpace()
     }
 
     private func setNeedsReset(_ needed: Bool) {
@@ -110,6 +111,11 @@ package final class FileSystemDevice: VfioDevice {
             return try write(target.region, at: target.offset, bytes)
         }
         space.write(Int(offset), bytes)
+        applySpace()
+    }
+
+    /// What the configuration space says goes for what depends on it.
+    private func applySpace() {
         if interruptLines.isLineDisabled != space.disablesLine {
             interruptLines.isLineDisabled = space.disablesLine
         }
@@ -233,6 +239,7 @@ package final class FileSystemDevice: VfioDevice {
         interruptLines.clearCauses()
         registers.reset()
         space.reset()
+        applySpace()
     }
 }
 
