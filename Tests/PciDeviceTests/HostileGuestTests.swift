@@ -98,7 +98,10 @@ import VfioUser
             try bare.map(0, 1 << 20)
             try bare.start()
             #expect(try bare.status == 0x0f)
+            #expect(rig.daemonMaps.contains("memfd:ram"))
             try bare.bridge.withClient { try $0.unmap(address: 0, size: 1 << 20) }
+            // Nobody can reach it any more when that is answered.
+            #expect(!rig.daemonMaps.contains("memfd:ram"))
             #expect(try bare.status & 0x40 != 0)
             try bare.write(0x3000, 0, 2)
             try bare.map(0, 1 << 20)

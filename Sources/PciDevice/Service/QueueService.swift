@@ -90,13 +90,17 @@ final class QueueService {
 
     /// Nothing touches guest memory any more when this returns, unless the daemon does not answer.
     func stop() {
+        abandonRings()
+        needsReset(false)
+    }
+
+    private func abandonRings() {
         let served = rings.filter { $0.orphan == nil }.map(\.plan.index)
         rings = []
         window = nil
         if let link, !served.isEmpty {
             do throws(VhostUserError) { try link.stop(served) } catch { lose("\(error)") }
         }
-        needsReset(false)
     }
 
     /// Some queue's interrupts may go elsewhere now.
@@ -115,18 +119,25 @@ final class QueueService {
         }
     }
 
-    /// The VMM has changed what memory there is.
+    /// The VMM has changed what memory there is. What it has taken away is not touched any more when this returns.
     func memoryChanged() {
         guard !rings.isEmpty else { return }
         guard rings.allSatisfy({ isInMemory($0.plan) }) else {
-            return fail("the VMM took away memory in which a queue lies")
+            return giveUp("the VMM took away memory in which a queue lies")
         }
         if rings.contains(where: { $0.orphan != nil }) {
-            guard let memory = try? map.mapped() else { return fail("guest memory cannot be mapped") }
+            guard let memory = try? map.mapped() else { return giveUp("guest memory cannot be mapped") }
             for ring in rings { ring.orphan?.memory = memory }
         } else {
             tell { link throws(VhostUserError) in try link.publish(map.regions) }
         }
+    }
+
+    /// The queues end, and with them whatever keeps memory of theirs mapped.
+    private func giveUp(_ reason: String) {
+        abandonRings()
+        tell { link throws(VhostUserError) in try link.publish(map.regions) }
+        fail(reason)
     }
 
     /// The VMM has gone, and the map is empty: the daemon lets go of the guest's memory, too.

@@ -96,18 +96,26 @@ final class DeviceRig {
         daemon = started
     }
 
-    /// Sends a signal to the daemon itself, not to the process that guards it. It has no sandbox, so it is one.
+    /// The number of the daemon itself, not of the process that guards it, in words. It has no sandbox, so it is one.
+    private var daemonNumber: String? {
+        guard let path = daemon?.socketPath, let names = try? Files.names(in: "/proc") else { return nil }
+        return names.first { name in
+            pid_t(name) != nil && (try? Files.text("/proc/\(name)/comm")) != "virtiofs-guard\n"
+                && (try? Files.text("/proc/\(name)/cmdline"))?.contains("--socket-path=\(path)\0") == true
+        }
+    }
+
+    /// What the daemon has mapped, as proc_pid_maps(5) tells it.
+    var daemonMaps: String {
+        daemonNumber.flatMap { try? Files.text("/proc/\($0)/maps") } ?? ""
+    }
+
     func signalDaemon(_ signal: Int32) {
-        guard let path = daemon?.socketPath else { return }
-        for name in (try? Files.names(in: "/proc")) ?? [] {
-            guard let process = pid_t(name), (try? Files.text("/proc/\(name)/comm")) != "virtiofs-guard\n",
-                let line = try? Files.text("/proc/\(name)/cmdline"), line.contains("--socket-path=\(path)\0")
-            else { continue }
-            kill(process, signal)
-            // A process stops when each of its threads has heard of it.
-            while signal == SIGSTOP, (try? Files.text("/proc/\(name)/stat"))?.contains(") T ") == false {
-                usleep(1000)
-            }
+        guard let name = daemonNumber, let process = pid_t(name) else { return }
+        kill(process, signal)
+        // A process stops when each of its threads has heard of it.
+        while signal == SIGSTOP, (try? Files.text("/proc/\(name)/stat"))?.contains(") T ") == false {
+            usleep(1000)
         }
     }
 
