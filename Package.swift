@@ -160,8 +160,7 @@ targets += [
         name: "FuzzTargets",
         dependencies: [
             "virtiofsd", "Backend", "CLinux", "Errors", "FuseServer", "FuseWire", "GuestMemory", "HostFS",
-            "HostOS",
-            "StateArena", "VfioClient", "VfioUser", "VhostUser", "Virtqueue",
+            "HostOS", "PciDevice", "StateArena", "VfioClient", "VfioUser", "VhostUser", "Virtqueue",
         ], path: "Fuzz/Targets", cSettings: gnu, swiftSettings: relaxed),
     .testTarget(
         name: "FuzzTests", dependencies: ["FuzzTargets", "Errors"], cSettings: gnu, swiftSettings: relaxed),

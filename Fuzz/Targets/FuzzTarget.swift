@@ -22,7 +22,7 @@ func demand(_ condition: Bool, _ what: @autoclosure () -> String) throws(Broken)
 
 package enum FuzzTargets {
     /// By name, as `make fuzz` and the folders below Fuzz/seeds and Fuzz/regressions call them.
-    package static let names = ["fuse", "hostfs", "ring", "vhost", "vfio", "options", "maps"]
+    package static let names = ["fuse", "hostfs", "ring", "vhost", "vfio", "pci", "options", "maps"]
 
     /// nil for a name that is not among `names`.
     ///
@@ -34,6 +34,7 @@ package enum FuzzTargets {
         case "ring": try RingTarget()
         case "vhost": try VhostTarget(countsDescriptors: ownsProcess)
         case "vfio": try VfioTarget(countsDescriptors: ownsProcess)
+        case "pci": try PciTarget(countsDescriptors: ownsProcess)
         case "options": OptionsTarget()
         case "maps": MapsTarget()
         default: nil

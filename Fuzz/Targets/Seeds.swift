@@ -28,6 +28,7 @@ package enum Seeds {
         case "ring": ring
         case "vhost": vhost
         case "vfio": vfio
+        case "pci": pci
         case "options": options
         case "maps": maps
         default: []

@@ -2,7 +2,7 @@
 import VhostUser
 
 /// What the guest sees of a device and what stays the same as long as it lives.
-struct DeviceShape: Sendable {
+package struct DeviceShape: Sendable {
     /// The name by which the guest mounts it: 1 to 36 bytes (virtio 1.3 §5.11.4).
     let tag: [UInt8]
     let requestQueues: Int
@@ -30,8 +30,8 @@ struct DeviceShape: Sendable {
         windowByteCount = options.windowByteCount
     }
 
-    /// For tests of what is seen of a device, without a daemon.
-    init(
+    /// For tests and fuzzers of a device without a daemon.
+    package init(
         tag: String, requestQueues: Int, queueSize: Int, features: VirtioFeatures, tables: TableMemory? = nil,
         windowByteCount: UInt64? = nil
     ) {

@@ -11,13 +11,13 @@ import VhostUser
 package final class FileSystemDevice: VfioDevice {
     let shape: DeviceShape
     let service: QueueService
-    let interruptLines: Interrupts
+    package let interruptLines: Interrupts
     private let map = GuestMap()
     private var space: ConfigurationSpace
     private var registers: CommonConfiguration
     private let windowAddress: WindowAddress
 
-    init(_ shape: DeviceShape, windowAddress: WindowAddress) throws(Errno) {
+    package init(_ shape: DeviceShape, windowAddress: WindowAddress) throws(Errno) {
         self.shape = shape
         self.windowAddress = windowAddress
         space = ConfigurationSpace(shape)
@@ -28,7 +28,7 @@ package final class FileSystemDevice: VfioDevice {
     }
 
     /// The VMM has gone: everything of it is given back.
-    func disconnect() {
+    package func disconnect() {
         service.stop()
         interruptLines.reset()
         map.unmapAll()

@@ -6,7 +6,7 @@ import HostOS
 ///
 /// With MSI-X the daemon signals the VMM's eventfds itself. INTx is one line for everything, and the guest asks us what it was
 /// about, so the daemon signals an eventfd of ours (`queueEvent`) first.
-final class Interrupts {
+package final class Interrupts {
     /// What the interrupt status register tells (virtio 1.3 §4.1.4.5).
     struct Cause: OptionSet {
         let rawValue: UInt8
@@ -79,7 +79,7 @@ final class Interrupts {
     }
 
     /// `queueEvent` is readable: the daemon has used buffers.
-    func takeQueueEvent() {
+    package func takeQueueEvent() {
         if clearEvent(queueEvent.rawValue) { raise(.queue) }
     }
 

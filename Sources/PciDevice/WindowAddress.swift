@@ -2,11 +2,13 @@
 import Synchronization
 
 /// Where the guest sees the DAX window at the moment. One thread sets it, any may ask.
-final class WindowAddress: Sendable {
+package final class WindowAddress: Sendable {
     private let value = Atomic<UInt64>(0)
 
+    package init() {}
+
     /// A guest address; nil: nowhere.
-    var current: UInt64? {
+    package var current: UInt64? {
         let address = value.load(ordering: .relaxed)
         return address == 0 ? nil : address
     }
