@@ -14,5 +14,8 @@ package struct DeviceOptions: Sendable {
     /// The size of the DAX window, which must be the daemon's, in bytes; nil: the guest sees none.
     package var windowByteCount: UInt64?
 
+    /// How long a mount waits for a daemon that has died to come back before it fails, in milliseconds.
+    package var mountPatience: Int32 = 10_000
+
     package init() {}
 }

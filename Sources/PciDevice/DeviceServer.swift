@@ -43,7 +43,8 @@ package final class DeviceServer {
             let link = try Self.link(to: socket, options, window)
             let shape = try DeviceShape(options, of: link)
             do throws(Errno) {
-                device = try FileSystemDevice(shape, windowAddress: window)
+                device = try FileSystemDevice(
+                    shape, windowAddress: window, mountPatience: options.mountPatience)
             } catch { throw .system(error) }
             device.service.adopt(link)
         } catch {
@@ -172,6 +173,7 @@ package final class DeviceServer {
         } catch {
             Log.debug("\(error)")
         }
+        device.service.checkMount()
         watch()
     }
 }

@@ -17,13 +17,17 @@ package final class FileSystemDevice: VfioDevice {
     private var registers: CommonConfiguration
     private let windowAddress: WindowAddress
 
-    package init(_ shape: DeviceShape, windowAddress: WindowAddress) throws(Errno) {
+    package init(
+        _ shape: DeviceShape, windowAddress: WindowAddress,
+        mountPatience: Int32 = DeviceOptions().mountPatience
+    ) throws(Errno) {
         self.shape = shape
         self.windowAddress = windowAddress
         space = ConfigurationSpace(shape)
         registers = CommonConfiguration(shape)
         interruptLines = try Interrupts(vectorCount: shape.vectorCount)
-        service = try QueueService(queueCount: shape.queueCount, map: map, interrupts: interruptLines)
+        service = try QueueService(
+            queueCount: shape.queueCount, map: map, interrupts: interruptLines, mountPatience: mountPatience)
         service.needsReset = { [unowned self] needed in setNeedsReset(needed) }
     }
 

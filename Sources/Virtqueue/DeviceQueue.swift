@@ -126,6 +126,12 @@ import GuestMemory
         return true
     }
 
+    /// Leaves the chain that the last `pop` took, for whoever comes next. Once, and before anything else.
+    package func putBack() {
+        position &-= 1
+        popped -= 1
+    }
+
     /// Takes the chain that begins at descriptor `head`, wherever it stands in the available ring: one that an earlier device has
     /// left behind. The same errors as `pop`.
     package func take(_ head: UInt16, into chain: Chain, memory: GuestMemory) throws(RingFault) {

@@ -100,7 +100,9 @@ import VfioUser
             #expect(try bare.status == 0x0f)
             #expect(rig.daemonMaps.contains("memfd:ram"))
             try bare.bridge.withClient { try $0.unmap(address: 0, size: 1 << 20) }
-            // Nobody can reach it any more when that is answered.
+            // The daemon lets go of it, too; a worker does when it looks up from its ring.
+            let deadline = Deadline(milliseconds: 10_000)
+            while rig.daemonMaps.contains("memfd:ram"), !deadline.hasPassed { usleep(10_000) }
             #expect(!rig.daemonMaps.contains("memfd:ram"))
             #expect(try bare.status & 0x40 != 0)
             try bare.write(0x3000, 0, 2)

@@ -34,7 +34,7 @@ import Testing
                 waitReadable(guest.bridge.configurationEvent.descriptor.rawValue, timeoutMilliseconds: 10_000)
                     == 1)
             guest.bridge.configurationEvent.clear()
-            // A mount without a daemon fails, like everything else.
+            // A mount without a daemon fails in the end, like everything else.
             #expect(throws: Errno.ENOTCONN) { _ = try guest.client.initialize() }
             try rig.startDaemon()
             // The old mount stays dead, whatever a new daemon would have said to its requests.
@@ -43,6 +43,25 @@ import Testing
             #expect(try guest.exchange("after\(round)") == "hello")
         }
     }
+
+    /// A mount that comes before the next daemon waits for it.
+    @Test func aMountWaitsForTheDaemon() throws {
+        let rig = try DeviceRig(mountPatience: 20_000)
+        let guest = try DeviceGuest(rig)
+        rig.killDaemon()
+        try eventually { try !isUp(guest) }
+        let carried = Carried(rig: rig)
+        let later = try HostOS.Thread(name: "later") {
+            usleep(700_000)
+            try? carried.rig.startDaemon()
+        }
+        _ = try guest.client.initialize()
+        later.join()
+        #expect(try guest.exchange("file") == "hello")
+    }
+
+    /// The test's own thread leaves it alone meanwhile.
+    private struct Carried: @unchecked Sendable { let rig: DeviceRig }
 
     /// Requests that the daemon had are answered when it dies.
     @Test func requestsInFlight() throws {

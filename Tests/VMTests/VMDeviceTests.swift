@@ -164,9 +164,8 @@ import Testing
                 "ls /mnt/life/other; touch /run/stop; for i in $(seq 50); do umount /mnt/life && echo gone && break; sleep 0.1; done"
             )
             #expect(dead.text.contains("gone"), "\(dead.text)\(dead.errorText)\(device.messageText)")
-            let again = try run(
-                "for i in 1 2 3 4 5 6 7 8 9 10; do mount -t virtiofs life /mnt/life && break; sleep 0.5; done; cat /mnt/life/file"
-            )
+            // The mount waits for the next daemon.
+            let again = try run("mount -t virtiofs life /mnt/life && cat /mnt/life/file")
             #expect(again.text == "kept\n", "\(again.errorText)\(device.messageText)")
         }
         guest.shutDown()
@@ -192,8 +191,6 @@ import Testing
             let result = try guest.execute(command)
             return result.text + result.errorText
         }
-        var guest: GuestMachine? = try GuestMachine(booting: configuration)
-        let machine = try #require(guest)
         // virtioN of the share: the one whose driver is virtiofs.
         let bind = """
             umount /mnt/cycle
@@ -204,16 +201,22 @@ import Testing
             done
             mount -t virtiofs cycle /mnt/cycle && cat /mnt/cycle/file
             """
-        #expect(try run(machine, bind) == "kept\n", "\(device.messageText)")
-        let before = count()
-        #expect(before.descriptors > 0)
-        #expect(try run(machine, bind) == "kept\n", "\(device.messageText)")
-        for turn in 0..<(many ? 100 : 5) {
-            try machine.restart()
-            #expect(
-                try run(machine, "cat /mnt/cycle/file") == "kept\n", "reboot \(turn): \(device.messageText)")
+        let before: HostProcess.Counts
+        do {
+            let machine = try GuestMachine(booting: configuration)
+            #expect(try run(machine, bind) == "kept\n", "\(device.messageText)")
+            before = count()
+            #expect(before.descriptors > 0)
+            #expect(try run(machine, bind) == "kept\n", "\(device.messageText)")
+            for turn in 0..<(many ? 100 : 5) {
+                try machine.restart()
+                #expect(
+                    try run(machine, "cat /mnt/cycle/file") == "kept\n",
+                    "reboot \(turn): \(device.messageText)")
+            }
+            #expect(count().isNoMore(than: before))
         }
-        #expect(count() == before)
+        var guest: GuestMachine? = try GuestMachine(booting: configuration)
         // A machine that is killed in the midst of work; the next is served.
         for turn in 0..<(many ? 20 : 3) {
             let busy =
@@ -223,7 +226,7 @@ import Testing
             guest = try GuestMachine(booting: configuration)
             #expect(try run(try #require(guest), "cat /mnt/cycle/file") == "kept\n", "machine \(turn)")
         }
-        #expect(count() == before, "\(device.messageText)")
+        #expect(count().isNoMore(than: before), "\(device.messageText)")
         guest?.shutDown()
     }
 }
@@ -237,6 +240,12 @@ struct HostProcess {
         var descriptors = 0
         var threads = 0
         var mappings = 0
+
+        /// The daemon keeps a few threads for requests that wait, which come and go.
+        func isNoMore(than before: Counts) -> Bool {
+            descriptors <= before.descriptors && mappings <= before.mappings && threads <= before.threads + 8
+        }
+
         var description: String { "\(descriptors) descriptors, \(threads) threads, \(mappings) mappings" }
     }
 

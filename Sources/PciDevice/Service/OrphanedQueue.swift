@@ -40,18 +40,21 @@ final class OrphanedQueue {
     /// The index of the next chain, for whoever takes the queue over.
     var nextAvailable: UInt16 { queue.nextAvailable }
 
-    /// Answers what there is.
+    /// Answers what there is, up to an INIT: that is a new mount, which a daemon may come for.
     ///
-    /// - Parameter mayBegin: stops at an INIT, which is a new mount, and leaves it for a daemon.
-    /// - Returns: the index of that INIT; nil when everything is answered.
-    func serve(mayBegin: Bool) -> UInt16? {
-        guard !isBroken else { return nil }
+    /// - Parameter refusesMounts: answers INIT, too.
+    /// - Returns: whether an INIT waits, as the next chain.
+    func serve(refusesMounts: Bool) -> Bool {
+        guard !isBroken else { return false }
         defer { announce() }
         do throws(RingFault) {
             repeat {
                 queue.disableNotifications()
                 while try queue.pop(into: chain, memory: memory) {
-                    if mayBegin, opcode == Opcode.initialize.rawValue { return queue.nextAvailable &- 1 }
+                    if !refusesMounts, header?.opcode == Opcode.initialize.rawValue {
+                        queue.putBack()
+                        return true
+                    }
                     refuse()
                 }
                 queue.publish()
@@ -59,7 +62,7 @@ final class OrphanedQueue {
         } catch {
             giveUp(error)
         }
-        return nil
+        return false
     }
 
     private func giveUp(_ fault: RingFault) {
@@ -79,8 +82,6 @@ final class OrphanedQueue {
         }
         return count == MemoryLayout<InHeader>.size ? header : nil
     }
-
-    private var opcode: UInt32? { header?.opcode }
 
     /// Answers the chain with an error, where it has room for an answer: FORGET has none.
     private func refuse() {

@@ -23,6 +23,9 @@ final class QueueService {
     /// would be wrong contents.
     private(set) var window: SharedMemoryWindow?
     private var features: VirtioFeatures = []
+    /// How long a mount waits for a daemon, in milliseconds; and until when one does.
+    private let mountPatience: Int32
+    private var mountDeadline: Deadline?
     /// Those that run.
     private var rings: [Ring] = []
     /// Signalled by the daemon when it gives up a ring.
@@ -46,7 +49,10 @@ final class QueueService {
         }
     }
 
-    init(queueCount: Int, map: GuestMap, interrupts: Interrupts) throws(Errno) {
+    init(
+        queueCount: Int, map: GuestMap, interrupts: Interrupts, mountPatience: Int32
+    ) throws(Errno) {
+        self.mountPatience = mountPatience
         self.map = map
         self.interrupts = interrupts
         errorEvent = SharedDescriptor(try EventFD().descriptor.duplicate())
@@ -98,6 +104,7 @@ final class QueueService {
         let served = rings.filter { $0.orphan == nil }.map(\.plan.index)
         rings = []
         window = nil
+        mountDeadline = nil
         if let link, !served.isEmpty {
             do throws(VhostUserError) { try link.stop(served) } catch { lose("\(error)") }
         }
@@ -200,7 +207,9 @@ final class QueueService {
             ring.orphan = nil
             ring.watch = InFlightWatch(ring.layout, nextAvailable: base)
         }
-        guard let link else { return orphan(some) }
+        // Where others are orphaned they wait for a new mount, and this one with them.
+        let others = rings.filter { ring in !some.contains { $0 === ring } }
+        guard let link, others.allSatisfy({ $0.orphan == nil }) else { return orphan(some) }
         window = link.window
         do throws(VhostUserError) {
             guard link.session.offeredFeatures.isSuperset(of: features) else { throw .refused(.EOPNOTSUPP) }
@@ -239,18 +248,28 @@ final class QueueService {
         serveOrphans()
     }
 
-    /// Answers what the orphaned rings have, up to the INIT with which a new mount begins, if there is a daemon for it.
-    private func serveOrphans() {
-        var first: (ring: Ring, index: UInt16)?
-        for ring in rings {
-            guard let index = ring.orphan?.serve(mayBegin: link != nil) else { continue }
-            first = (ring, index)
+    /// Answers what the orphaned rings have, but for the INIT with which a new mount begins: that is for a daemon, if one comes
+    /// in time.
+    private func serveOrphans(refusingMounts: Bool = false) {
+        var waits = false
+        for ring in rings where ring.orphan?.serve(refusesMounts: refusingMounts) == true { waits = true }
+        guard waits else { return mountDeadline = nil }
+        guard link != nil else {
+            if mountDeadline == nil { mountDeadline = Deadline(milliseconds: mountPatience) }
+            return
         }
-        guard let first, rings.allSatisfy({ $0.orphan?.isBroken == false }) else { return }
-        let bases = rings.map { $0 === first.ring ? first.index : $0.orphan?.nextAvailable ?? 0 }
+        mountDeadline = nil
+        guard rings.allSatisfy({ $0.orphan?.isBroken == false }) else {
+            return serveOrphans(refusingMounts: true)
+        }
         Log.info("a new mount begins with the new daemon")
         needsReset(false)
-        begin(rings, bases: bases)
+        begin(rings, bases: rings.map { $0.orphan?.nextAvailable ?? 0 })
+    }
+
+    /// A mount that has waited long enough for a daemon fails.
+    func checkMount() {
+        if let deadline = mountDeadline, deadline.hasPassed { serveOrphans(refusingMounts: true) }
     }
 
     /// The device can do no more until it is reset.

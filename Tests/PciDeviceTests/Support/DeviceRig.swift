@@ -31,7 +31,8 @@ final class DeviceRig {
     ///   - daemonOptions: at least that it is one process, which can be stopped and killed.
     init(
         queues: Int = 1, program: String? = nil, windowMebibytes: Int? = nil,
-        daemonOptions: [String] = ["--sandbox=none"], tables: TableMemory? = nil
+        daemonOptions: [String] = ["--sandbox=none"], tables: TableMemory? = nil,
+        mountPatience: Int32 = 200
     ) throws {
         directory = try TemporaryDirectory(prefix: "device-")
         share = directory.path + "/share"
@@ -51,6 +52,7 @@ final class DeviceRig {
         wanted.requestQueues = queues
         wanted.queueSize = 256
         wanted.tables = tables
+        wanted.mountPatience = mountPatience
         wanted.windowByteCount = windowMebibytes.map { UInt64($0) << 20 }
         let (options, place, path, end) = (wanted, place, socketPath, stop)
         let ready = try EventFD()

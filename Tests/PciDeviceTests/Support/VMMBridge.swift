@@ -73,8 +73,9 @@ final class VMMBridge: @unchecked Sendable {
         let pair = try SocketPair()
         return try pair.split { (ours, theirs) throws in
             let connection = try Connection(adopting: theirs)
-            threads.append(try HostOS.Thread(name: "bridge") { [unowned self] in serve(connection) })
-            threads.append(try HostOS.Thread(name: "events") { [unowned self] in carryEvents() })
+            // Unsafe, because the object's end waits for its threads.
+            threads.append(try HostOS.Thread(name: "bridge") { [unowned(unsafe) self] in serve(connection) })
+            threads.append(try HostOS.Thread(name: "events") { [unowned(unsafe) self] in carryEvents() })
             return try DeviceFrontend(adopting: ours, options: options)
         }
     }
