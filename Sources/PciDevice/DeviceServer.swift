@@ -25,6 +25,7 @@ package final class DeviceServer {
     /// When a lost daemon is looked for again.
     private var retry = Deadline.never
     private static let misfits = RecurringEvent()
+    private static let refusals = RecurringEvent()
     private static let retryMilliseconds: Int32 = 500
     /// How long a busy queue is left alone: at 250,000 requests a second 1,000 pass, fewer than a ring of 1024 keeps.
     private static let lookMilliseconds: Int32 = 4
@@ -38,18 +39,15 @@ package final class DeviceServer {
         self.connect = connect
         self.stop = stop
         let window = WindowAddress()
-        let socket = try connect()
-        do throws(VhostUserError) {
-            let link = try Self.link(to: socket, options, window)
-            let shape = try DeviceShape(options, of: link)
-            do throws(Errno) {
-                device = try FileSystemDevice(
-                    shape, windowAddress: window, mountPatience: options.mountPatience)
-            } catch { throw .system(error) }
-            device.service.adopt(link)
+        let link = try Self.link(to: try connect(), options, window)
+        let shape = try Self.asking { () throws(VhostUserError) in try DeviceShape(options, of: link) }
+        do throws(Errno) {
+            device = try FileSystemDevice(
+                shape, windowAddress: window, mountPatience: options.mountPatience)
         } catch {
-            throw StartupError(operation: "make a device of", subject: "the daemon", reason: "\(error)")
+            throw StartupError(operation: "make", subject: "a device", reason: describe(error))
         }
+        device.service.adopt(link)
         self.options = options
         self.window = window
     }
@@ -57,16 +55,38 @@ package final class DeviceServer {
     /// A link to a daemon that has what the device needs.
     private static func link(
         to socket: consuming OwnedDescriptor, _ options: DeviceOptions, _ window: WindowAddress
-    ) throws(VhostUserError) -> DaemonLink {
-        let link = try DaemonLink(adopting: socket, wantsWindow: options.windowByteCount != nil, window)
-        let queues = try link.queueCount()
-        guard queues > UInt64(options.requestQueues) else {
-            throw .tooFewQueues(wanted: options.requestQueues, offered: queues > 0 ? queues - 1 : 0)
+    ) throws(StartupError) -> DaemonLink {
+        let shared = SharedDescriptor(socket)
+        let link = try asking { () throws(VhostUserError) in
+            let own: OwnedDescriptor
+            do throws(Errno) { own = try shared.duplicate() } catch { throw .system(error) }
+            let link = try DaemonLink(adopting: own, wantsWindow: options.windowByteCount != nil, window)
+            let queues = try link.queueCount()
+            guard queues > UInt64(options.requestQueues) else {
+                throw .tooFewQueues(wanted: options.requestQueues, offered: queues > 0 ? queues - 1 : 0)
+            }
+            return link
         }
         if let wanted = options.windowByteCount, link.window.map({ UInt64($0.byteCount) }) != wanted {
-            throw .refused(.EOPNOTSUPP)
+            let offered = link.window.map { "of \($0.byteCount >> 20)M" } ?? "not at all"
+            throw StartupError(
+                operation: "show", subject: "a DAX window of \(wanted >> 20)M",
+                reason: "the daemon offers one \(offered)",
+                hint: "start virtiofsd with the same --dax-window")
         }
         return link
+    }
+
+    /// Says what a daemon refuses as one line.
+    private static func asking<Result>(
+        _ body: () throws(VhostUserError) -> Result
+    ) throws(StartupError) -> Result {
+        do throws(VhostUserError) { return try body() } catch {
+            throw StartupError(
+                operation: "make a device of", subject: "the daemon",
+                reason: error == .noTag ? "it says no tag" : "\(error)",
+                hint: error == .noTag ? "give a --tag" : "")
+        }
     }
 
     /// Serves whoever connects until `stop` is readable.
@@ -116,7 +136,9 @@ package final class DeviceServer {
             Log.info("a VMM waits for another to go")
             successor = SharedDescriptor(socket)
         } catch {
-            Log.error("cannot accept a connection: \(describe(error))")
+            Log.once(Self.refusals, .error, "cannot accept a connection: \(describe(error))")
+            // It stays readable, and nothing but time helps.
+            _ = waitReadable(stop, timeoutMilliseconds: 100)
         }
     }
 
@@ -162,16 +184,20 @@ package final class DeviceServer {
     }
 
     private func reconnect() {
+        let socket: OwnedDescriptor
         do throws(StartupError) {
-            let socket = try connect()
-            do throws(VhostUserError) {
-                device.service.adopt(try Self.link(to: socket, options, window))
-                Log.info("the daemon is back")
-            } catch {
-                Log.once(Self.misfits, .error, "the daemon cannot serve this device: \(error)")
-            }
+            socket = try connect()
         } catch {
+            // As twice a second until it is back.
             Log.debug("\(error)")
+            device.service.checkMount()
+            return watch()
+        }
+        do throws(StartupError) {
+            device.service.adopt(try Self.link(to: socket, options, window))
+            Log.info("the daemon is back")
+        } catch {
+            Log.once(Self.misfits, .error, "\(error)")
         }
         device.service.checkMount()
         watch()

@@ -15,14 +15,14 @@ package struct DeviceShape: Sendable {
     /// The size of the DAX window in bytes, which the guest reaches through us; nil for none.
     let windowByteCount: UInt64?
 
-    /// - Throws: `invalidValue` when neither the options nor the daemon have a usable tag; what asking the daemon fails with.
+    /// - Throws: `noTag` when neither the options nor the daemon have a usable tag; what asking the daemon fails with.
     init(_ options: DeviceOptions, of link: DaemonLink) throws(VhostUserError) {
         if let wanted = options.tag {
             tag = Array(wanted.utf8)
         } else {
             tag = Array((try link.configuration() ?? []).prefix(36).prefix { $0 != 0 })
         }
-        guard !tag.isEmpty, tag.count <= 36 else { throw .invalidValue }
+        guard !tag.isEmpty, tag.count <= 36 else { throw .noTag }
         requestQueues = options.requestQueues
         queueSize = options.queueSize
         features = link.session.offeredFeatures.intersection([.version1, .eventIndex, .indirectDescriptors])

@@ -42,6 +42,8 @@ package enum VhostUserError: Error, Equatable, Sendable {
     case tooFewQueues(wanted: Int, offered: UInt64)
     /// The back-end does not offer VIRTIO_F_VERSION_1.
     case legacyDevice
+    /// The back-end's configuration space has no name for the guest to mount.
+    case noTag
 
     /// Nothing more can be read from or written to this connection.
     package var endsConnection: Bool {
@@ -51,7 +53,7 @@ package enum VhostUserError: Error, Equatable, Sendable {
             .unexpectedMessage, .system:
             true
         case .payloadSize, .descriptorCount, .invalidValue, .ringOutOfRange, .notOffered, .refused,
-            .negativeReply, .tooFewQueues, .legacyDevice:
+            .negativeReply, .tooFewQueues, .legacyDevice, .noTag:
             false
         }
     }
@@ -81,6 +83,7 @@ extension VhostUserError: CustomStringConvertible {
         case .tooFewQueues(let wanted, let offered):
             "the peer has \(offered) request queue\(offered == 1 ? "" : "s"), \(wanted) are wanted"
         case .legacyDevice: "the peer does not offer virtio 1 (VIRTIO_F_VERSION_1)"
+        case .noTag: "the peer says no tag"
         }
     }
 }

@@ -69,6 +69,28 @@ import VfioUser
         #expect(after.isNoMore(than: before), "\(before) \(after)")
     }
 
+    /// Memory that is plugged in while the device works, and out again.
+    @Test func memoryComesAndGoes() throws {
+        let rig = try DeviceRig()
+        let guest = try DeviceGuest(rig)
+        let memory = try makeMemoryFile(name: "plugged-in", byteCount: 2 << 20)
+        let (number, place) = (memory.rawValue, UInt64(1) << 40)
+        for turn in 0..<20 {
+            let range = DMARange(
+                address: place, size: 1 << 20, fileOffset: UInt64(turn % 2) << 20, isReadable: true,
+                isWritable: true)
+            try guest.bridge.withClient { try $0.map(range, number) }
+            #expect(rig.daemonMaps.contains("memfd:plugged-in"))
+            #expect(throws: Errno.EEXIST) { try guest.bridge.withClient { try $0.map(range, number) } }
+            #expect(try guest.exchange("with\(turn)") == "hello")
+            try guest.bridge.withClient { try $0.unmap(address: place, size: 1 << 20) }
+            #expect(try guest.exchange("without\(turn)") == "hello")
+        }
+        let deadline = Deadline(milliseconds: 10_000)
+        while rig.daemonMaps.contains("memfd:plugged-in"), !deadline.hasPassed { usleep(10_000) }
+        #expect(!rig.daemonMaps.contains("memfd:plugged-in"))
+    }
+
     /// A VMM that vanishes after any message leaves nothing behind, and the next one is served.
     @Test func aVMMVanishes() throws {
         let rig = try DeviceRig()
