@@ -81,7 +81,7 @@ targets += room(
     [
         "CLinux", "Errors", "Frontend", "VfioUser", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire",
         "HostOS",
-    ], tests: ["Guest", "VfioClient", "virtiofsd"])
+    ], tests: ["Guest", "VfioClient", "virtiofs", "virtiofsd"])
 targets += room("Guest", ["CLinux", "Errors", "HostOS"])
 targets += room(
     "Bench",

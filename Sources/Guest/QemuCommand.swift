@@ -52,9 +52,10 @@ package struct QemuCommand {
             "-m", "\(configuration.memoryMebibytes)M",
             // vhost-user needs memory that another process can map.
             "-object", "memory-backend-memfd,id=mem,size=\(configuration.memoryMebibytes)M,share=on",
-            "-nodefaults", "-no-user-config", "-display", "none", "-kernel", kernel,
+            "-nodefaults", "-no-user-config",
         ]
         if !configuration.mayRestart { arguments.append("-no-reboot") }
+        arguments += ["-display", "none", "-kernel", kernel]
         if let initramfs { arguments += ["-initrd", initramfs] }
         arguments += ["-append", KernelCommandLine(configuration, console: "ttyS0", channels: "virtio").text]
         for channel in Channel.allCases {
@@ -109,8 +110,9 @@ package struct QemuCommand {
             default: "\(scalar)"
             }
         }.joined()
-        return
-            "{\"driver\":\"\(QemuDevices.otherProcess)\",\"socket\":{\"type\":\"unix\",\"path\":\"\(quoted)\"}}"
+        let socket = "{\"type\":\"unix\",\"path\":\"\(quoted)\"}"
+        // In milliseconds. A reset waits for what the daemon has under way, and QEMU's own patience of 5 s is short for that.
+        return "{\"driver\":\"\(QemuDevices.otherProcess)\",\"x-msg-timeout\":60000,\"socket\":\(socket)}"
     }
 
     /// QEMU ends an option's value at a comma unless it is doubled.

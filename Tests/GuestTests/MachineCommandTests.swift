@@ -66,6 +66,21 @@ import Testing
         #expect(arguments.last == "-S")
     }
 
+    /// A device of another process is found by its socket, whose path may hold anything.
+    @Test func qemuDeviceOfAnotherProcess() {
+        var configuration = GuestConfiguration()
+        configuration.shares = [GuestShare(tag: "a", socketPath: "/a \"b\\c\n")]
+        configuration.shares[0].device = .vfioUser
+        let arguments = qemu(configuration)
+        #expect(
+            values("-device", arguments).last == #"{"driver":"vfio-user-pci","x-msg-timeout":60000,"#
+                + #""socket":{"type":"unix","path":"/a \"b\\c\u000a"}}"#)
+        #expect(!values("-chardev", arguments).contains { $0.contains("share0") })
+        #expect(arguments.contains("-no-reboot"))
+        configuration.mayRestart = true
+        #expect(!qemu(configuration).contains("-no-reboot"))
+    }
+
     /// QEMU's file system device has no window; another, which asks the daemon for the tag, takes its place.
     @Test func qemuWindows() {
         var configuration = GuestConfiguration()

@@ -13,10 +13,12 @@ import VfioClient
 /// A device that is served by a thread of this process, with a daemon of its own behind it.
 final class DeviceRig {
     let share: String
-    let socketPath: String
+    private(set) var socketPath: String
     private let directory: TemporaryDirectory
     private let stop: EventFD
     private var thread: HostOS.Thread?
+    /// The device, where it is a process of its own.
+    private var process: DeviceProcess?
     private var daemon: DaemonProcess?
     private let configuration: DaemonConfiguration
 
@@ -28,11 +30,12 @@ final class DeviceRig {
 
     /// - Parameters:
     ///   - program: nil is our own daemon.
+    ///   - ownProcess: a `virtiofs device` serves it, whose descriptors and the like are nobody else's.
     ///   - daemonOptions: at least that it is one process, which can be stopped and killed.
     init(
         queues: Int = 1, program: String? = nil, windowMebibytes: Int? = nil,
         daemonOptions: [String] = ["--sandbox=none"], tables: TableMemory? = nil,
-        mountPatience: Int32 = 200
+        mountPatience: Int32 = 200, ownProcess: Bool = false
     ) throws {
         directory = try TemporaryDirectory(prefix: "device-")
         share = directory.path + "/share"
@@ -47,6 +50,15 @@ final class DeviceRig {
         configuration.options = daemonOptions
         self.configuration = configuration
         try startDaemon()
+        if ownProcess {
+            let own = try Files.ownProgram()
+            let folder = own[..<(own.lastIndex(of: "/") ?? own.endIndex)]
+            guard let share = daemon?.share else { throw Errno.ENOENT }
+            let process = try DeviceProcess(program: "\(folder)/virtiofs", for: share)
+            socketPath = process.share.socketPath
+            self.process = process
+            return
+        }
         var wanted = DeviceOptions()
         wanted.tag = "rig"
         wanted.requestQueues = queues
@@ -88,6 +100,18 @@ final class DeviceRig {
     deinit {
         stop.signal()
         thread?.join()
+    }
+
+    /// What the device's own process holds.
+    var counts: ProcessCounts {
+        for name in (try? Files.names(in: "/proc")) ?? [] {
+            guard pid_t(name) != nil, (try? Files.text("/proc/\(name)/comm")) != "virtiofs-guard\n",
+                let line = try? Files.text("/proc/\(name)/cmdline"),
+                line.contains("--vfio-user-socket=\(socketPath)\0")
+            else { continue }
+            return ProcessCounts(process: name)
+        }
+        return ProcessCounts()
     }
 
     // MARK: The daemon
