@@ -51,6 +51,7 @@ targets.append(
     .executableTarget(
         name: "sandboxprobe", dependencies: ["Sandbox", "CLinux", "Errors", "HostOS"],
         path: "Tests/SandboxProbe", cSettings: gnu, swiftSettings: relaxed))
+targets += room("Coherence", ["CLinux", "Errors", "HostOS"])
 targets += room("StateArena", ["CLinux", "Errors", "HostOS"])
 targets += room("GuestMemory", ["CLinux", "Errors", "HostOS"])
 targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostOS"])
@@ -65,7 +66,8 @@ targets.append(
     .executableTarget(
         name: "filesprobe", dependencies: ["MappableFiles", "Sandbox", "CLinux", "Errors", "HostOS"],
         path: "Tests/FilesProbe", cSettings: gnu, swiftSettings: relaxed))
-targets += room("HostFS", ["CLinux", "Errors", "FuseServer", "FuseWire", "StateArena", "HostOS"])
+targets += room(
+    "HostFS", ["CLinux", "Coherence", "Errors", "FuseServer", "FuseWire", "StateArena", "HostOS"])
 targets += room(
     "Frontend", ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"],
     tests: ["AllocationCounter", "Guest"])
@@ -94,16 +96,17 @@ targets += [
     .executableTarget(
         name: "virtiofsd",
         dependencies: [
-            "Errors", "Backend", "HostFS", "MappableFiles", "Sandbox", "StateArena", "VhostUser", "HostOS",
-            arguments,
+            "Errors", "Backend", "Coherence", "HostFS", "MappableFiles", "Sandbox", "StateArena", "VhostUser",
+            "HostOS", arguments,
             logging,
         ],
         cSettings: gnu, swiftSettings: strict),
     .testTarget(
         name: "virtiofsdTests",
         dependencies: [
-            "virtiofsd", "Backend", "CLinux", "Errors", "FuseWire", "Frontend", "HostFS", "HostOS", "Sandbox",
-            logging,
+            "virtiofsd", "Backend", "CLinux", "Coherence", "Errors", "FuseWire", "Frontend", "HostFS",
+            "HostOS",
+            "Sandbox", logging,
         ],
         cSettings: gnu,
         swiftSettings: relaxed),
@@ -187,8 +190,8 @@ if Context.environment["VFS_FUZZ"] == "1" {
         .target(
             name: "virtiofsd",
             dependencies: [
-                "Errors", "Backend", "HostFS", "MappableFiles", "Sandbox", "StateArena", "VhostUser",
-                "HostOS", arguments, logging,
+                "Errors", "Backend", "Coherence", "HostFS", "MappableFiles", "Sandbox", "StateArena",
+                "VhostUser", "HostOS", arguments, logging,
             ], exclude: ["Main.swift"], cSettings: gnu, swiftSettings: strict))
     for target in targets where target.type == .regular {
         target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(marks)]

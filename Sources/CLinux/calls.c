@@ -63,6 +63,13 @@ void vfs_futex_wait(uint32_t *word, uint32_t expected, int timeout_ms) {
 
 void vfs_futex_wake_all(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0); }
 
+void vfs_shared_futex_wait(uint32_t *word, uint32_t expected, int timeout_ms) {
+    struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000l};
+    syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
+}
+
+void vfs_shared_futex_wake_all(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0); }
+
 int vfs_fcntl_lock(int fd, int command, struct flock *lock) { return fcntl(fd, command, lock); }
 int vfs_fcntl_int(int fd, int command, int argument) { return fcntl(fd, command, argument); }
 int vfs_ioctl_pointer(int fd, unsigned long request, void *argument) { return ioctl(fd, request, argument); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import Coherence
 import Errors
 import FuseServer
 import FuseWire
@@ -32,6 +33,8 @@ package final class Share: FileSystemShare {
     let lockWaiters: LockWaiters
     /// Files that the guest accesses as memory; nil: the device has no window.
     package let window: DAXWindow?
+    /// Tells others of changes; nil: nobody wants to know.
+    let changes: WriterPool?
     /// Owns the descriptor below.
     let process: OwnProcess
     /// O_PATH of /proc/self/fd, through which what is open is opened again.
@@ -56,10 +59,11 @@ package final class Share: FileSystemShare {
     /// - Parameters:
     ///   - window: the device's, with `options.dax`.
     ///   - mappable: for a VMM that maps nothing behind the end of a file; nil: where the host cannot.
+    ///   - changes: of the version table, which is to tell what is changed.
     package init(
         _ options: ShareOptions, arena: StateArena, root: consuming OwnedDescriptor,
         process: consuming OwnProcess, window: (any FileWindow)? = nil,
-        mappable: (any MappableSource)? = nil
+        mappable: (any MappableSource)? = nil, changes: WriterPool? = nil
     ) throws {
         let start = ShareStart(options)
         let readable = try start.openReadable(root, process)
@@ -82,6 +86,7 @@ package final class Share: FileSystemShare {
                 try DAXWindow(
                     window, source: mappable, options.dax ?? DAXOptions(), quota, readOnly: options.readOnly)
             } else { nil }
+        self.changes = changes
         openNodes = try OpenNodes(quota: min(quota.limit, handles.limit.maximum))
         board = try PinBoard()
         retired = RetiredList()
@@ -101,7 +106,8 @@ package final class Share: FileSystemShare {
     }
 
     package func makeFileSystem(mayWait: Bool) throws(Errno) -> any FileSystem {
-        try makeWorker(mayWait: mayWait)
+        let worker = try makeWorker(mayWait: mayWait)
+        return if let changes { CoherentFS(worker, changes) } else { worker }
     }
 
     /// Whether the kernel has fchmodat2(2), which takes any descriptor; without, a path through /proc leads there.

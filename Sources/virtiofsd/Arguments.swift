@@ -18,6 +18,7 @@ struct Arguments: ParsableCommand {
     @OptionGroup(title: "Whose files they are, and what their attributes are called") var maps: MapArguments
     @OptionGroup(title: "How much the guest may use") var limits: LimitArguments
     @OptionGroup(title: "Files as memory (DAX)") var window: WindowArguments
+    @OptionGroup(title: "Caches that are never stale") var table: TableArguments
     @OptionGroup(title: "How the daemon runs") var process: ProcessArguments
     @OptionGroup(visibility: .hidden) var unbuilt: UnbuiltArguments
 }

@@ -87,6 +87,7 @@ extension DaemonOptions {
         warnings = []
         try setLimits(arguments.limits)
         try setWindow(arguments.window)
+        try setTable(arguments.table)
         if sandbox == .none {
             warnings.append("--sandbox none: whoever takes the daemon over can reach all that its user can")
         }
@@ -136,7 +137,7 @@ extension DaemonOptions.Socket {
             }
             self = .listening(try parseNumber(value, option: "--fd", in: 0...Int32.max))
         } else if let (value, spelled) = settings[.socket] {
-            self = .path(try parseSocketPath(value, spelled: spelled), group: place.socketGroup)
+            self = .path(try parsePath(value, spelled: spelled), group: place.socketGroup)
         } else {
             throw StartupError(
                 operation: "listen", subject: "for a VMM", reason: "neither --socket-path nor --fd is given",

@@ -37,6 +37,8 @@ package struct DaemonOptions: Sendable {
     var requestLimits: RequestLimits
     /// nil: no DAX window.
     var window: WindowSettings?
+    /// nil: no version table.
+    var table: TableSettings?
     /// `--poll-us`.
     var polling: PollingOptions
     var once: Bool

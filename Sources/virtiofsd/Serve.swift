@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coherence
 import Errors
 import HostFS
 import HostOS
@@ -13,14 +14,16 @@ func serve(_ options: DaemonOptions) throws(StartupError) -> Int32 {
     try prepareProcess(options)
     // It takes rights that end behind the walls.
     let mappable = startMappableFiles(options)
+    // Its path means nothing behind the walls.
+    let table = try options.table?.open()
     switch options.sandbox {
     case .none:
-        try serveUnconfined(options, mappable)
+        try serveUnconfined(options, mappable, table)
         return 0
     case .chroot:
-        return try serveDivided(options, behind: nil, in: nil, mappable)
+        return try serveDivided(options, behind: nil, in: nil, mappable, table)
     case .namespace(let user):
-        return try serveDivided(options, behind: .all, in: user, mappable)
+        return try serveDivided(options, behind: .all, in: user, mappable, table)
     }
 }
 
@@ -38,7 +41,9 @@ private func prepareProcess(_ options: DaemonOptions) throws(StartupError) {
 }
 
 /// `--sandbox none`: one process, which finds everything by path.
-private func serveUnconfined(_ options: DaemonOptions, _ mappable: MappableFiles?) throws(StartupError) {
+private func serveUnconfined(
+    _ options: DaemonOptions, _ mappable: MappableFiles?, _ table: VersionTable?
+) throws(StartupError) {
     let root = try openRoot(options.share)
     let process = try OwnProcess(withTasks: options.share.needsTasks)
     switch options.socket {
@@ -46,18 +51,20 @@ private func serveUnconfined(_ options: DaemonOptions, _ mappable: MappableFiles
         let place = try SocketPlace(path: path, group: group)
         let directory = try place.openDirectory()
         let server = try Server(
-            options, root: root, process: process, mappable: mappable, sockets: directory.rawValue)
+            options, root: root, process: process, mappable: mappable, table: table,
+            sockets: directory.rawValue)
         // Last: whoever sees the socket may connect to it.
         try server.run(try Listener(at: place))
     case .listening(let descriptor):
-        let server = try Server(options, root: root, process: process, mappable: mappable)
+        let server = try Server(options, root: root, process: process, mappable: mappable, table: table)
         try server.run(try Listener(inherited: descriptor))
     }
 }
 
 /// The other modes: one process serves, behind walls, and one keeps the socket's name, which lies outside of them.
 private func serveDivided(
-    _ options: DaemonOptions, behind walls: Walls?, in user: UserNamespace?, _ mappable: MappableFiles?
+    _ options: DaemonOptions, behind walls: Walls?, in user: UserNamespace?, _ mappable: MappableFiles?,
+    _ table: VersionTable?
 ) throws(StartupError) -> Int32 {
     switch options.socket {
     case .path(let path, let group):
@@ -66,13 +73,13 @@ private func serveDivided(
         switch try divide(behind: walls, in: user) {
         case .outside(let outside): return try keep(outside, place, socket)
         case .inside(let inside):
-            try serve(inside, options, walls, Listener(adopting: socket), mappable)
+            try serve(inside, options, walls, Listener(adopting: socket), mappable, table)
         }
     case .listening(let descriptor):
         switch try divide(behind: walls, in: user) {
         case .outside(let outside): return try keep(outside, descriptor)
         case .inside(let inside):
-            try serve(inside, options, walls, try Listener(inherited: descriptor), mappable)
+            try serve(inside, options, walls, try Listener(inherited: descriptor), mappable, table)
         }
     }
     return 0
@@ -81,7 +88,7 @@ private func serveDivided(
 /// The process that serves.
 private func serve(
     _ inside: Inside, _ options: DaemonOptions, _ walls: Walls?, _ listener: Listener,
-    _ mappable: MappableFiles?
+    _ mappable: MappableFiles?, _ table: VersionTable?
 ) throws(StartupError) {
     let root = try openRoot(options.share)
     let process = try OwnProcess(withTasks: options.share.needsTasks)
@@ -91,12 +98,12 @@ private func serve(
         let tree = try enterPrivateRoot(root, readOnly: options.share.readOnly, walls)
         try inside.settle()
         forbidCrashHandlers()
-        server = try Server(options, root: tree, process: apart, mappable: mappable)
+        server = try Server(options, root: tree, process: apart, mappable: mappable, table: table)
     } else {
         try enterChroot(root, process)
         try inside.settle()
         forbidCrashHandlers()
-        server = try Server(options, root: root, process: process, mappable: mappable)
+        server = try Server(options, root: root, process: process, mappable: mappable, table: table)
     }
     inside.announce()
     try server.run(listener)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Backend
+import Coherence
 import Errors
 import HostFS
 import HostOS
@@ -23,10 +24,11 @@ final class Server {
     ///   - root: the shared directory or file, O_PATH.
     ///   - process: this process's own.
     ///   - mappable: makes files mappable at any size; nil: this host cannot.
+    ///   - table: where changes are told; nil: nowhere.
     ///   - sockets: the directory in which it will make its socket; −1: that is done by somebody else.
     init(
         _ options: DaemonOptions, root: consuming OwnedDescriptor, process: consuming OwnProcess,
-        mappable: MappableFiles?, sockets: Int32 = -1
+        mappable: MappableFiles?, table: VersionTable?, sockets: Int32 = -1
     ) throws(StartupError) {
         self.options = options
         try doing("give up", "new privileges") { () throws(Errno) in try forbidNewPrivileges() }
@@ -42,7 +44,7 @@ final class Server {
         let tasks = process.tasks
         let rule = try doing("open", "the share again") { () throws(Errno) in try root.duplicate() }
         let mappings = try options.window.map(makeMappings)
-        let share = try openShare(options.share, arena, root, process, mappings, mappable)
+        let share = try openShare(options.share, arena, root, process, mappings, mappable, table)
         if !share.usesFileHandles, mayKeep != .ofShare {
             try giveUpCapabilities(but: .ofShare, options, tell: false)
         }
@@ -120,12 +122,18 @@ private func makeMappings(_ settings: WindowSettings) throws(StartupError) -> Ma
 
 private func openShare(
     _ options: ShareOptions, _ arena: StateArena, _ root: consuming OwnedDescriptor,
-    _ process: consuming OwnProcess, _ window: MappingChannel?, _ mappable: MappableFiles?
+    _ process: consuming OwnProcess, _ window: MappingChannel?, _ mappable: MappableFiles?,
+    _ table: VersionTable?
 ) throws(StartupError) -> Share {
+    let changes = try table.map { table throws(StartupError) in
+        try doing("write", "the version table, as more than 64 threads of daemons") { () throws(Errno) in
+            try WriterPool(table)
+        }
+    }
     do {
         return try Share(
             options, arena: arena, root: root, process: process, window: window,
-            mappable: mappable.map { EndlessFiles($0) })
+            mappable: mappable.map { EndlessFiles($0) }, changes: changes)
     } catch let error as StartupError {
         throw error
     } catch let error as Errno {

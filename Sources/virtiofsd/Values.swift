@@ -85,8 +85,8 @@ func parseTag(_ value: String) throws(StartupError) -> [UInt8] {
     return tag
 }
 
-/// The path of a socket of ours.
-func parseSocketPath(_ value: String, spelled: String) throws(StartupError) -> String {
+/// A path that is given to us, as text.
+func parsePath(_ value: String, spelled: String) throws(StartupError) -> String {
     let path = ArgumentText.decode(value)
     guard !path.isEmpty, let text = String(validating: path, as: UTF8.self) else {
         throw StartupError(

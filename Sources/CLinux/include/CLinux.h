@@ -76,6 +76,9 @@ int vfs_prctl(int option, unsigned long a, unsigned long b, unsigned long c, uns
 /// Sleeps while `*word` is `expected`, at most `timeout_ms` milliseconds (negative: for ever); may return early.
 void vfs_futex_wait(uint32_t *word, uint32_t expected, int timeout_ms);
 void vfs_futex_wake_all(uint32_t *word);
+/// The same for a word in memory that other processes map too.
+void vfs_shared_futex_wait(uint32_t *word, uint32_t expected, int timeout_ms);
+void vfs_shared_futex_wake_all(uint32_t *word);
 int vfs_fcntl_lock(int fd, int command, struct flock *lock);
 int vfs_fcntl_int(int fd, int command, int argument);
 int vfs_ioctl_pointer(int fd, unsigned long request, void *argument);

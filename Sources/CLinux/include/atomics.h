@@ -29,6 +29,8 @@ static inline void vfs_store_relaxed64(void *p, uint64_t v) { __atomic_store_n((
 static inline void vfs_store_sequential64(void *p, uint64_t v) { __atomic_store_n((uint64_t *)p, v, __ATOMIC_SEQ_CST); }
 static inline uint64_t vfs_load_sequential64(const void *p) { return __atomic_load_n((const uint64_t *)p, __ATOMIC_SEQ_CST); }
 static inline uint64_t vfs_fetch_add64(void *p, uint64_t v) { return __atomic_fetch_add((uint64_t *)p, v, __ATOMIC_SEQ_CST); }
+static inline uint64_t vfs_fetch_or64(void *p, uint64_t v) { return __atomic_fetch_or((uint64_t *)p, v, __ATOMIC_SEQ_CST); }
+static inline uint64_t vfs_fetch_and64(void *p, uint64_t v) { return __atomic_fetch_and((uint64_t *)p, v, __ATOMIC_SEQ_CST); }
 static inline bool vfs_compare_exchange64(void *p, uint64_t expected, uint64_t v) {
     return __atomic_compare_exchange_n((uint64_t *)p, &expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }

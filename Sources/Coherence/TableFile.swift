@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Errors
+import Glibc
+import HostOS
+
+/// The file that holds a table, opened or made: its sizes, its key, and its locks.
+struct TableFile: ~Copyable {
+    let descriptor: OwnedDescriptor
+    let tableByteCount: Int
+    let journalByteCount: Int
+    let hash: SlotHash
+
+    /// Opens the table at `path` for writing, or makes one of these sizes there. Many may do so at the same time.
+    ///
+    /// - Throws: `StartupError` when there is something else, or a table of other sizes.
+    static func open(_ path: String, tableByteCount: Int, journalByteCount: Int) throws(StartupError)
+        -> TableFile
+    {
+        let (unit, limit) = (TableLayout.unit, 1 << 40)
+        for (size, name) in [(tableByteCount, "table"), (journalByteCount, "journal")]
+        where size <= 0 || size % unit != 0 || size > limit {
+            throw Self.error(
+                path, "a \(name) of \(size) bytes is none", "its size is a multiple of 2 MiB, at most 1 TiB")
+        }
+        do throws(Errno) {
+            let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW
+            let file = OwnedDescriptor(adopting: try systemCall { unsafe Glibc.open(path, flags, 0o600) })
+            guard try isRegularFile(file.rawValue) else { throw .EINVAL }
+            // Whoever comes first makes it; the others wait for that.
+            try DescriptionLock.record(type: Int16(F_WRLCK), start: 0, length: 1).wait(on: file.rawValue)
+            if try isUnmade(file.rawValue) { try make(file.rawValue, tableByteCount, journalByteCount) }
+            try DescriptionLock.record(type: Int16(F_UNLCK), start: 0, length: 1).set(on: file.rawValue)
+            return try check(file, tableByteCount, journalByteCount)
+        } catch {
+            let hint =
+                error == .EINVAL
+                ? "it is no table of \(tableByteCount) and a journal of \(journalByteCount) bytes: give its sizes "
+                    + "(--version-table-size, --journal-size), or remove it if no daemon uses it"
+                : "give a path in a directory where a file can be made, such as /dev/shm"
+            throw Self.error(path, describe(error), hint)
+        }
+    }
+
+    private static func error(_ path: String, _ reason: String, _ hint: String) -> StartupError {
+        StartupError(operation: "open the version table", subject: path, reason: reason, hint: hint)
+    }
+
+    /// The magic is written last.
+    private static func isUnmade(_ file: Int32) throws(Errno) -> Bool {
+        var first: UInt64 = 0
+        let count = try systemCall { unsafe pread(file, &first, 8, 0) }
+        return count < 8 || first == 0
+    }
+
+    private static func make(_ file: Int32, _ table: Int, _ journal: Int) throws(Errno) {
+        _ = try systemCall { ftruncate(file, 0) }
+        // All of it, so that a full file system is an error here and no signal later.
+        let total = table + journal + TableLayout.privateByteCount
+        _ = try systemCall { fallocate(file, 0, 0, total) }
+        var random = SystemRandomNumberGenerator()
+        var key: (UInt64, UInt64) = (random.next(), random.next())
+        _ = try systemCall { unsafe pwrite(file, &key, 16, table + journal) }
+
+        let words = try SharedWords(file, byteCount: table + journal, readOnly: false)
+        typealias Header = TableLayout.Header
+        words.store32(Header.version, TableLayout.version)
+        words.store32(Header.slotSize, UInt32(TableLayout.slotByteCount))
+        words.store(Header.tableSize, UInt64(table))
+        words.store(Header.journalSize, UInt64(journal))
+        words.store32(Header.slots, TableLayout.slotCount(tableByteCount: table))
+        words.store(Header.epoch, 1)
+        words.store(table + JournalLayout.Header.magic, JournalLayout.magic)
+        words.store32(table + JournalLayout.Header.version, JournalLayout.version)
+        words.store32(table + JournalLayout.Header.recordSize, UInt32(JournalLayout.recordByteCount))
+        words.store(
+            table + JournalLayout.Header.records, JournalLayout.recordCount(journalByteCount: journal))
+        words.store(Header.magic, TableLayout.magic)
+    }
+
+    private static func check(_ file: consuming OwnedDescriptor, _ table: Int, _ journal: Int) throws(Errno)
+        -> TableFile
+    {
+        let number = file.rawValue
+        var status = stat()
+        _ = try systemCall { unsafe fstat(number, &status) }
+        guard status.st_size == table + journal + TableLayout.privateByteCount else { throw .EINVAL }
+        let words = try SharedWords(number, byteCount: table + journal, readOnly: true)
+        guard TableShape(words) == TableShape(tableByteCount: table, journalByteCount: journal) else {
+            throw .EINVAL
+        }
+        var key: (UInt64, UInt64) = (0, 0)
+        guard try systemCall({ unsafe pread(number, &key, 16, table + journal) }) == 16 else { throw .EINVAL }
+        return TableFile(
+            descriptor: file, tableByteCount: table, journalByteCount: journal,
+            hash: SlotHash(
+                low: key.0, high: key.1, slots: TableLayout.slotCount(tableByteCount: table)))
+    }
+}
+
+/// What the header says that must be so.
+struct TableShape: Equatable {
+    private var magic = TableLayout.magic
+    private var version = TableLayout.version
+    private var slotSize = UInt32(TableLayout.slotByteCount)
+    private(set) var tableByteCount: UInt64
+    private(set) var journalByteCount: UInt64
+    private var slots: UInt32
+
+    init(tableByteCount: Int, journalByteCount: Int) {
+        self.tableByteCount = UInt64(tableByteCount)
+        self.journalByteCount = UInt64(journalByteCount)
+        slots = TableLayout.slotCount(tableByteCount: tableByteCount)
+    }
+
+    init(_ words: SharedWords) {
+        typealias Header = TableLayout.Header
+        magic = words.load(Header.magic)
+        version = words.load32(Header.version)
+        slotSize = words.load32(Header.slotSize)
+        tableByteCount = words.load(Header.tableSize)
+        journalByteCount = words.load(Header.journalSize)
+        slots = words.load32(Header.slots)
+    }
+}

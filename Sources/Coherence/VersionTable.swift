@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import Glibc
+import HostOS
+import Synchronization
+
+/// What may have changed of an object.
+package struct Aspects: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Attributes and extended attributes.
+    package static let attributes = Aspects(rawValue: 1)
+    /// The data of a file, the entries of a directory.
+    package static let content = Aspects(rawValue: 2)
+    package static let both: Aspects = [.attributes, .content]
+}
+
+/// A version table and its journal (docs/version-table.md), opened by somebody who may write them. For any thread.
+package final class VersionTable: Sendable {
+    let words: SharedWords
+    private let descriptor: SharedDescriptor
+    package let tableByteCount: Int
+    package let journalByteCount: Int
+    private let hash: SlotHash
+    package let slotCount: UInt32
+    /// The number of this opening of the table, 1 or more: who has made a change.
+    package let origin: UInt32
+    package let journal: JournalWriter
+    /// Participants' records that this opening has: a description's own locks do not stop it.
+    private let own = Mutex<Set<Int>>([])
+
+    /// Opens the table at `path`, or makes it with these sizes, multiples of 2 MiB.
+    ///
+    /// - Throws: `StartupError` when that cannot be.
+    package init(path: String, tableByteCount: Int, journalByteCount: Int) throws(StartupError) {
+        let file = try TableFile.open(
+            path, tableByteCount: tableByteCount, journalByteCount: journalByteCount)
+        do throws(Errno) {
+            words = try SharedWords(
+                file.descriptor.rawValue, byteCount: tableByteCount + journalByteCount, readOnly: false)
+        } catch {
+            throw StartupError(
+                operation: "map the version table", subject: path, reason: describe(error))
+        }
+        self.tableByteCount = tableByteCount
+        self.journalByteCount = journalByteCount
+        hash = file.hash
+        slotCount = TableLayout.slotCount(tableByteCount: tableByteCount)
+        descriptor = SharedDescriptor(file.descriptor)
+        origin = words.add32(TableLayout.Header.origins, 1) &+ 1
+        journal = JournalWriter(words, at: tableByteCount, byteCount: journalByteCount)
+    }
+
+    package func slot(of key: FileKey) -> UInt32 { hash.slot(of: key) }
+
+    // ---- reading ----
+
+    /// Everything that was cached in another epoch is stale.
+    package var epoch: UInt64 { words.load(TableLayout.Header.epoch) }
+    package var heartbeat: UInt64 { words.load(TableLayout.Header.heartbeat) }
+    package var watchers: UInt32 { words.load32(TableLayout.Header.watchers) }
+    package var begun: UInt64 { words.load(TableLayout.Header.begun) }
+
+    package func attributesVersion(_ slot: UInt32) -> UInt64 {
+        words.load(offset(slot) + TableLayout.Slot.attributes)
+    }
+    package func contentVersion(_ slot: UInt32) -> UInt64 {
+        words.load(offset(slot) + TableLayout.Slot.content)
+    }
+    package func isChanging(_ slot: UInt32) -> Bool {
+        words.load(offset(slot) + TableLayout.Slot.changing) != 0
+    }
+
+    // ---- changing ----
+
+    /// All that anybody has cached is stale: changes were lost.
+    package func beginEpoch() { words.add(TableLayout.Header.epoch, 1) }
+
+    /// What has been changed by others, who did not say so before.
+    package func bump(_ slot: UInt32, _ aspects: Aspects) {
+        let place = offset(slot)
+        if aspects.contains(.attributes) { words.add(place + TableLayout.Slot.attributes, 1) }
+        if aspects.contains(.content) { words.add(place + TableLayout.Slot.content, 1) }
+    }
+
+    package func beat() { words.add(TableLayout.Header.heartbeat, 1) }
+
+    /// One more or one fewer who tells what the host does.
+    package func countWatcher(_ change: Int32) {
+        words.add32(TableLayout.Header.watchers, UInt32(bitPattern: change))
+    }
+
+    func offset(_ slot: UInt32) -> Int {
+        TableLayout.headerByteCount + Int(min(slot, slotCount - 1)) * TableLayout.slotByteCount
+    }
+
+    // ---- participants ----
+
+    /// Takes the first free record of those at `base`, and repairs one that a dead process has left; nil when all are in use.
+    func claim(_ base: Int, repair: (Int) -> Void) -> Int? {
+        own.withLock { own in
+            for number in 0..<TableLayout.participants {
+                let place = base + number * TableLayout.participantByteCount
+                guard !own.contains(place), lock(place, F_WRLCK) else { continue }
+                repair(number)
+                own.insert(place)
+                return number
+            }
+            return nil
+        }
+    }
+
+    func giveBack(_ base: Int, _ number: Int) {
+        let place = base + number * TableLayout.participantByteCount
+        own.withLock { own in
+            own.remove(place)
+            _ = lock(place, F_UNLCK)
+        }
+    }
+
+    /// Repairs what processes that have died were changing. Cheap enough for each heartbeat.
+    package func repairDeadWriters() {
+        for number in 0..<TableLayout.participants {
+            let record = TableWriter.place(number)
+            guard words.load32(record + TableLayout.Writer.origin) != 0 else { continue }
+            own.withLock { own in
+                guard !own.contains(record), lock(record, F_WRLCK) else { return }
+                TableWriter.repair(self, number)
+                _ = lock(record, F_UNLCK)
+            }
+        }
+    }
+
+    /// Takes `number` for itself among all who have the table open; false if somebody else has it. Numbers are the callers'.
+    package func tryLock(_ number: UInt64) -> Bool {
+        lock(Self.lockSpace + Int(number % (1 << 32)), F_WRLCK, 1)
+    }
+
+    /// Far behind the end of every table.
+    private static let lockSpace = 1 << 60
+
+    private func lock(_ place: Int, _ type: Int32, _ length: Int = TableLayout.participantByteCount) -> Bool {
+        do throws(Errno) {
+            try DescriptionLock.record(type: Int16(type), start: place, length: length).set(
+                on: descriptor.rawValue)
+            return true
+        } catch { return false }
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import Errors
+import HostOS
+import Synchronization
+
+/// The writers of one daemon: as many as it has changes on their way at a time, for the table has 64 for all daemons.
+package final class WriterPool: Sendable {
+    package let table: VersionTable
+    private let free: Mutex<Free>
+    private let returned = Announcements()
+
+    private struct Free {
+        var writers: [TableWriter]
+        var made = 1
+    }
+
+    /// So many that a few busy daemons find room.
+    private static let limit = 12
+
+    /// - Throws: EUSERS when 64 threads of daemons write already.
+    package init(_ table: VersionTable) throws(Errno) {
+        guard let first = TableWriter(table) else { throw .EUSERS }
+        self.table = table
+        free = Mutex(Free(writers: [first]))
+    }
+
+    /// Carries out `change` between the two words to the table that it changes `objects`.
+    package func announcing<Result>(_ objects: Touched, _ change: () throws(Errno) -> Result) throws(Errno)
+        -> Result
+    {
+        let writer = borrow()
+        writer.begin(objects)
+        defer {
+            writer.end()
+            giveBack(writer)
+        }
+        return try change()
+    }
+
+    private func borrow() -> TableWriter {
+        while true {
+            let seen = returned.current
+            let writer = free.withLock { free -> TableWriter? in
+                if let writer = free.writers.popLast() { return writer }
+                guard free.made < Self.limit, let more = TableWriter(table) else { return nil }
+                free.made += 1
+                return more
+            }
+            if let writer { return writer }
+            returned.wait(since: seen, until: Deadline(milliseconds: 10))
+        }
+    }
+
+    private func giveBack(_ writer: TableWriter) {
+        free.withLock { $0.writers.append(writer) }
+        returned.announce()
+    }
+}
