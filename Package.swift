@@ -69,7 +69,8 @@ targets.append(
 targets += room(
     "HostFS", ["CLinux", "Coherence", "Errors", "FuseServer", "FuseWire", "StateArena", "HostOS"])
 targets += room(
-    "Frontend", ["CLinux", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"],
+    "Frontend",
+    ["CLinux", "Coherence", "Errors", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire", "HostOS"],
     tests: ["AllocationCounter", "Guest"])
 targets += room(
     "Backend",
@@ -113,7 +114,8 @@ targets += [
     .executableTarget(
         name: "virtiofs",
         dependencies: [
-            "CLinux", "Errors", "Bench", "Frontend", "Guest", "PciDevice", "HostOS", arguments, logging,
+            "CLinux", "Coherence", "Errors", "Bench", "Frontend", "Guest", "PciDevice", "HostOS", arguments,
+            logging,
         ],
         cSettings: gnu, swiftSettings: strict),
     // Few libraries: it is copied into guests together with them.

@@ -42,6 +42,27 @@ struct TableFile: ~Copyable {
         }
     }
 
+    /// Opens a table that a daemon has made, whatever its sizes.
+    static func open(existing path: String) throws(StartupError) -> TableFile {
+        do throws(Errno) {
+            let flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW
+            let file = OwnedDescriptor(adopting: try systemCall { unsafe Glibc.open(path, flags) })
+            guard try isRegularFile(file.rawValue), !(try isUnmade(file.rawValue)) else { throw .EINVAL }
+            var sizes: (UInt64, UInt64) = (0, 0)
+            let (number, offset) = (file.rawValue, TableLayout.Header.tableSize)
+            guard try systemCall({ unsafe pread(number, &sizes, 16, offset) }) == 16,
+                let table = Int(exactly: sizes.0), let journal = Int(exactly: sizes.1),
+                table > 0, journal > 0, table <= 1 << 40, journal <= 1 << 40,
+                table % TableLayout.unit == 0, journal % TableLayout.unit == 0
+            else { throw .EINVAL }
+            return try check(file, table, journal)
+        } catch {
+            throw Self.error(
+                path, describe(error),
+                "give the path that the daemon of this directory was given with --version-table")
+        }
+    }
+
     private static func error(_ path: String, _ reason: String, _ hint: String) -> StartupError {
         StartupError(operation: "open the version table", subject: path, reason: reason, hint: hint)
     }

@@ -28,6 +28,7 @@ package enum TableLayout {
         static let heartbeat = 128
         static let watchers = 136
         static let begun = 192
+        static let ended = 200
         static let writers = 4096
         static let followers = 8192
     }

@@ -56,8 +56,10 @@ package final class TableWriter: @unchecked Sendable {
         TableLayout.Header.writers + number * TableLayout.participantByteCount
     }
 
-    /// From now until `end` nobody uses what is cached of these objects.
-    package func begin(_ objects: Touched) {
+    /// From now until `end` nobody uses what is cached of these objects. Waits until the kernels of others have given it up.
+    ///
+    /// - Parameter spared: bits of followers that hear of the change by its own reply.
+    package func begin(_ objects: Touched, sparing spared: UInt64 = 0) {
         invariant(touched.count == 0, "a writer makes one change at a time")
         touched = objects
         for index in 0..<objects.count {
@@ -68,6 +70,7 @@ package final class TableWriter: @unchecked Sendable {
         for index in 0..<objects.count {
             words.set(table.offset(objects[index].slot) + TableLayout.Slot.changing, bits: bit)
         }
+        Follower.revoke((0..<objects.count).lazy.map { objects[$0].slot }, sparing: spared, in: table)
     }
 
     /// The change is done, or was none.
@@ -80,6 +83,7 @@ package final class TableWriter: @unchecked Sendable {
         }
         touched = Touched()
         words.store32(record + TableLayout.Writer.count, 0)
+        words.add(TableLayout.Header.ended, 1)
     }
 
     /// Ends what a writer that has died was changing. For whoever holds the record's lock.
@@ -93,6 +97,8 @@ package final class TableWriter: @unchecked Sendable {
             words.keep(
                 table.offset(slot) + TableLayout.Slot.changing, bits: ~(1 << UInt64(number)))
         }
+        // It may have died before it had begun: then one too many has ended, and nobody takes that for quiet.
+        if count > 0 { words.add(TableLayout.Header.ended, 1) }
         words.store32(record + TableLayout.Writer.count, 0)
         words.store32(record + TableLayout.Writer.origin, 0)
     }

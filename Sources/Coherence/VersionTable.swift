@@ -33,9 +33,19 @@ package final class VersionTable: Sendable {
     /// Opens the table at `path`, or makes it with these sizes, multiples of 2 MiB.
     ///
     /// - Throws: `StartupError` when that cannot be.
-    package init(path: String, tableByteCount: Int, journalByteCount: Int) throws(StartupError) {
-        let file = try TableFile.open(
-            path, tableByteCount: tableByteCount, journalByteCount: journalByteCount)
+    package convenience init(path: String, tableByteCount: Int, journalByteCount: Int) throws(StartupError) {
+        try self.init(
+            try TableFile.open(path, tableByteCount: tableByteCount, journalByteCount: journalByteCount), path
+        )
+    }
+
+    /// Opens the table that a daemon has made at `path`, of any size.
+    package convenience init(existing path: String) throws(StartupError) {
+        try self.init(try TableFile.open(existing: path), path)
+    }
+
+    private init(_ file: consuming TableFile, _ path: String) throws(StartupError) {
+        (tableByteCount, journalByteCount) = (file.tableByteCount, file.journalByteCount)
         do throws(Errno) {
             words = try SharedWords(
                 file.descriptor.rawValue, byteCount: tableByteCount + journalByteCount, readOnly: false)
@@ -43,8 +53,6 @@ package final class VersionTable: Sendable {
             throw StartupError(
                 operation: "map the version table", subject: path, reason: describe(error))
         }
-        self.tableByteCount = tableByteCount
-        self.journalByteCount = journalByteCount
         hash = file.hash
         slotCount = TableLayout.slotCount(tableByteCount: tableByteCount)
         descriptor = SharedDescriptor(file.descriptor)
@@ -61,6 +69,12 @@ package final class VersionTable: Sendable {
     package var heartbeat: UInt64 { words.load(TableLayout.Header.heartbeat) }
     package var watchers: UInt32 { words.load32(TableLayout.Header.watchers) }
     package var begun: UInt64 { words.load(TableLayout.Header.begun) }
+    /// nil while something changes; else what `begun` is as long as nothing has begun to change since.
+    package var quiet: UInt64? {
+        let ended = words.load(TableLayout.Header.ended)
+        let begun = words.load(TableLayout.Header.begun)
+        return begun == ended ? begun : nil
+    }
 
     package func attributesVersion(_ slot: UInt32) -> UInt64 {
         words.load(offset(slot) + TableLayout.Slot.attributes)
@@ -139,6 +153,18 @@ package final class VersionTable: Sendable {
 
     /// Far behind the end of every table.
     private static let lockSpace = 1 << 60
+
+    /// Whether nobody, and not this opening either, has the participant's record at `place`.
+    func isUnlocked(_ place: Int) -> Bool {
+        own.withLock { own in
+            guard !own.contains(place) else { return false }
+            let lock = DescriptionLock.record(
+                type: Int16(F_WRLCK), start: place, length: TableLayout.participantByteCount)
+            do throws(Errno) { return try lock.conflict(on: descriptor.rawValue) == nil } catch {
+                return false
+            }
+        }
+    }
 
     private func lock(_ place: Int, _ type: Int32, _ length: Int = TableLayout.participantByteCount) -> Bool {
         do throws(Errno) {

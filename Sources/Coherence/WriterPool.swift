@@ -7,6 +7,8 @@ import Synchronization
 package final class WriterPool: Sendable {
     package let table: VersionTable
     private let free: Mutex<Free>
+    /// Bits of the followers that are served here: they hear of changes by replies.
+    private let ownFollowers = Atomic<UInt64>(0)
     private let returned = Announcements()
 
     private struct Free {
@@ -24,12 +26,18 @@ package final class WriterPool: Sendable {
         free = Mutex(Free(writers: [first]))
     }
 
+    /// The session's own follower; nil: its front-end is none.
+    package func serve(follower: Int?) {
+        let bit = follower.map { 1 << UInt64($0 % TableLayout.participants) as UInt64 } ?? 0
+        ownFollowers.store(bit, ordering: .relaxed)
+    }
+
     /// Carries out `change` between the two words to the table that it changes `objects`.
     package func announcing<Result>(_ objects: Touched, _ change: () throws(Errno) -> Result) throws(Errno)
         -> Result
     {
         let writer = borrow()
-        writer.begin(objects)
+        writer.begin(objects, sparing: ownFollowers.load(ordering: .relaxed))
         defer {
             writer.end()
             giveBack(writer)

@@ -54,8 +54,10 @@ extension FuseServer {
         guard session.beginChange() else { throw request.refuse(.noSession) }
         let choice: InitChoice
         do throws(Errno) {
-            choice = try fileSystem.initialize(
-                InitOffer(minor: offered.minor, flags: offered.allFlags, maxReadahead: offered.maxReadahead))
+            var offer = InitOffer(
+                minor: offered.minor, flags: offered.allFlags, maxReadahead: offered.maxReadahead)
+            offer.follower = offered.follower
+            choice = try fileSystem.initialize(offer)
         } catch {
             session.stop()
             throw error
@@ -72,6 +74,7 @@ extension FuseServer {
         reply.timeGranularity = 1
         reply.mapAlignment = agreed & InitFlags.mapAlignment == 0 ? 0 : choice.mapAlignment
         reply.maxPages = agreed & InitFlags.maxPages == 0 ? 0 : Self.maximumPages
+        reply.tellsSlots = choice.tellsSlots
         return request.answer(reply)
     }
 

@@ -8,6 +8,8 @@ package struct InitOffer: Sendable {
     /// FUSE_INIT flags: `flags` in the low half, `flags2` in the high half.
     package var flags: UInt64
     package var maxReadahead: UInt32
+    /// The front-end's follower at the version table; nil: it does not want to know slots.
+    package var follower: Int?
 
     package init(minor: UInt32, flags: UInt64, maxReadahead: UInt32) {
         self.minor = minor
@@ -22,6 +24,8 @@ package struct InitChoice: Sendable {
     package var flags: UInt64
     /// With MAP_ALIGNMENT: log2 of the unit in bytes that SETUPMAPPING's offsets are multiples of; Linux takes at most 21.
     package var mapAlignment: UInt16
+    /// Entries and attributes carry slots of the version table (`TableExtension`).
+    package var tellsSlots = false
 
     package init(flags: UInt64, mapAlignment: UInt16 = 0) {
         self.flags = flags

@@ -19,8 +19,22 @@ extension HostFS {
         // Without OPEN there is nothing that could say O_TRUNC: the guest sends SETATTR.
         if agreed & InitFlags.noOpenSupport != 0 { agreed &= ~InitFlags.atomicTruncate }
         agreed |= try daxFlags(offer)
-        share.negotiated = agreed
-        return InitChoice(flags: agreed, mapAlignment: DAXWindow.alignment)
+        let tellsSlots = share.changes != nil && offer.follower != nil
+        share.changes?.serve(follower: offer.follower)
+        share.negotiated = tellsSlots ? agreed | Self.tellsSlots : agreed
+        var choice = InitChoice(flags: agreed, mapAlignment: DAXWindow.alignment)
+        choice.tellsSlots = tellsSlots
+        return choice
+    }
+
+    /// Ours, beside the protocol's flags: entries and attributes carry slots.
+    private static let tellsSlots: UInt64 = 1 << 63
+    var tellsSlots: Bool { isNegotiated(Self.tellsSlots) }
+
+    /// Where the table counts the changes of the object with `status`; nil: the front-end does not want to know.
+    func slot(_ status: FileStatus) -> UInt64? {
+        guard tellsSlots, let changes = share.changes else { return nil }
+        return UInt64(changes.table.slot(of: FileKey(status)))
     }
 
     /// A guest with a window offers MAP_ALIGNMENT, unless it is mounted with dax=never. One that was mounted with dax=always accesses

@@ -139,6 +139,7 @@ package final class Share: FileSystemShare {
         for slot in handles.slots.usedSlots where handles.retire(slot) { retire(.handle(slot)) }
         for slot in inodes.slots.usedSlots where inodes.drop(slot) { retire(.inode(slot)) }
         window?.forgetAll()
+        changes?.serve(follower: nil)
         negotiated = 0
     }
 

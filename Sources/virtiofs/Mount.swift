@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 
+/// `--cache`.
+enum CacheMode: String, ExpressibleByArgument, CaseIterable {
+    case daemon, coherent
+}
+
 /// `virtiofs mount`.
 struct MountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -36,6 +41,16 @@ struct MountCommand: ParsableCommand {
                 + "much of it is used at most.", valueName: "SIZE"))
     var dax: MemoryArgument?
 
+    @Option(
+        help: ArgumentHelp(
+            "What the kernel may cache: as the daemon says (default), or coherent: everything, for as long as nobody changes "
+                + "it, neither here nor through another daemon nor on the host; with --version-table.",
+            valueName: "daemon|coherent"))
+    var cache: CacheMode = .daemon
+
+    @Option(help: ArgumentHelp("The version table that the daemon was started with.", valueName: "PATH"))
+    var versionTable: String?
+
     @Flag(name: [.customLong("read-only"), .customLong("readonly")], help: "Mount read-only.")
     var readOnly = false
 
@@ -61,6 +76,9 @@ struct MountCommand: ParsableCommand {
         }
         if socketPath != nil && (daemon != nil || !daemonOptions.isEmpty) {
             throw ValidationError("--daemon and daemon options go with --shared-dir.")
+        }
+        if (cache == .coherent) != (versionTable != nil) {
+            throw ValidationError("--cache coherent and --version-table go together.")
         }
         if let queues, queues < 1 { throw ValidationError("--queues must be at least 1.") }
         if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }

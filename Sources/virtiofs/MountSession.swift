@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import Coherence
 import Errors
 import Frontend
 import Glibc
@@ -52,6 +53,7 @@ struct MountSession {
         let isOurs = try DaemonProcess.kind(of: daemon.program ?? "") == .swift
         daemon.requestQueues = queues
         daemon.windowMebibytes = options.dax?.mebibytes
+        if let path = options.versionTable { daemon.options += ["--version-table", path] }
         // QEMU's daemon knows no read-only mode; the mount does.
         if !isOurs { daemon.readOnly = false }
         return try DaemonProcess(daemon)
@@ -66,6 +68,10 @@ struct MountSession {
         mount.readOnly = options.readOnly
         mount.queues = queues
         mount.threads = options.threads
+        // The daemon has made it by now.
+        mount.table = try options.versionTable.map { path throws(StartupError) in
+            try VersionTable(existing: path)
+        }
         mount.windowByteCount = options.dax.map { $0.mebibytes << 20 }
         return try Mount(try connect(to: daemon?.socketPath ?? source), mount)
     }

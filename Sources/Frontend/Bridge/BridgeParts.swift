@@ -14,6 +14,8 @@ struct BridgeParts: Sendable {
     let stop: EventFD
     /// What is read without the daemon; nil where no window is used.
     var reads: MappedReads?
+    /// Has the kernel keep what nobody changes; nil where the daemon says how long.
+    var cache: KernelCache?
 
     /// Where all requests about one object go, in the order in which the kernel has sent them. Linux drops a cached page whose
     /// WRITE is still on its way when the file has changed otherwise; a READ of it that overtook the WRITE would bring back old

@@ -47,14 +47,15 @@ extension BridgeWorker {
                 unsafe lane.readReplyBody(
                     in: slot, into: UnsafeMutableRawBufferPointer(rebasing: body[..<count]))
                 unsafe vectors[0].iov_len += size
-                try send(to: request.channel, vectorCount: 1)
+                try unsafe deliver(request, body, vectorCount: 1)
             case .variable:
                 beginReply(request.unique, bodyByteCount: count, error: 0)
                 unsafe vectors[1] =
                     request.replyBuffer >= 0
                     ? pool[request.replyBuffer].vector(at: 0, byteCount: count)
                     : lane.replyBody(of: slot, byteCount: count)
-                try send(to: request.channel, vectorCount: count > 0 ? 2 : 1)
+                let body = unsafe UnsafeMutableRawBufferPointer(start: vectors[1].iov_base, count: count)
+                try unsafe deliver(request, body, vectorCount: count > 0 ? 2 : 1)
             case .none, .refused: break
             }
         } catch {
@@ -62,6 +63,18 @@ extension BridgeWorker {
             if error == .ENOENT || error == .ENODEV { return }
             BridgeLog.noteBrokenReply()
             answer(request.channel, request.unique, error: -Errno.EIO.rawValue)
+        }
+    }
+
+    /// Sends a reply that lies in `vectors`, of which `body` is what follows the header.
+    private func deliver(
+        _ request: LaneRequest, _ body: UnsafeMutableRawBufferPointer, vectorCount: Int32
+    ) throws(Errno) {
+        guard let cache = parts.cache, request.question.answer != .nothing else {
+            return try send(to: request.channel, vectorCount: vectorCount)
+        }
+        try unsafe cache.deliver(request.question, body) { () throws(Errno) in
+            try send(to: request.channel, vectorCount: vectorCount)
         }
     }
 

@@ -146,6 +146,9 @@ enum WorkerEnd: Equatable, Sendable {
         switch opcode {
         case .forget:
             if let reads = parts.reads, unsafe isLater(header.nodeID, arguments, reads) { return }
+            if let cache = parts.cache, arguments.count >= 8 {
+                cache.forget(header.nodeID, count: unsafe arguments.loadUnaligned(as: UInt64.self))
+            }
             return try unsafe parts.forgets.forget(message)
         case .batchForget: return try forgetBatch(header, byteCount: count, in: buffer)
         case .interrupt:
@@ -169,20 +172,24 @@ enum WorkerEnd: Equatable, Sendable {
         if let reads = parts.reads, let opcode {
             unsafe watched = WatchedRequest(opcode, node: header.nodeID, arguments, reads)
         }
+        var question = KernelCache.Question()
+        if let cache = parts.cache, let opcode { question = cache.ask(opcode, header.nodeID) }
         try unsafe submit(
-            header.unique, shape, watched, message, rest: count - start, in: buffer, to: target)
+            header.unique, shape, watched, message, rest: count - start, in: buffer, to: target,
+            asking: question)
     }
 
     func submit(
         _ unique: UInt64, _ shape: ReplyShape, _ watched: WatchedRequest, _ start: UnsafeRawBufferPointer,
-        rest: Int, in buffer: RAMBuffer, to lane: Lane
+        rest: Int, in buffer: RAMBuffer, to lane: Lane,
+        asking question: KernelCache.Question = KernelCache.Question()
     ) throws(Errno) {
         let isInline = start.count + rest <= SlotLayout.requestByteCount
         let header = MemoryLayout<OutHeader>.size
         let isShort = header + shape.room <= SlotLayout.replyByteCount
         let request = LaneRequest(
             channel: channel, unique: unique, shape: shape, requestBuffer: isInline ? -1 : hand.reading,
-            replyBuffer: isShort ? -1 : hand.spare, watched: watched)
+            replyBuffer: isShort ? -1 : hand.spare, watched: watched, question: question)
         guard let slot = try takeSlot(of: lane, for: request) else { return }
         unsafe lane.write(start, in: slot)
         if isInline && rest > 0 {
@@ -240,7 +247,16 @@ enum WorkerEnd: Equatable, Sendable {
             unsafe buffer.copy(
                 from: max(0, offset - inPrefix),
                 into: UnsafeMutableRawBufferPointer(rebasing: target[first...]))
+            if let cache = parts.cache { unsafe forget(target, cache) }
             if let reads = parts.reads { unsafe leaveOutMapped(target, reads) }
+        }
+    }
+
+    private func forget(_ entries: UnsafeMutableRawBufferPointer, _ cache: KernelCache) {
+        let size = MemoryLayout<ForgetOne>.size
+        for offset in stride(from: 0, to: entries.count / size * size, by: size) {
+            let one = unsafe entries.loadUnaligned(fromByteOffset: offset, as: ForgetOne.self)
+            cache.forget(one.nodeID, count: one.count)
         }
     }
 }

@@ -24,7 +24,8 @@ final class FuseBridge: Sendable {
     /// Takes over the first channel of a mount whose INIT has been answered; starts `memory.threads` threads.
     init(
         device: consuming OwnedDescriptor, lanes: [Lane], pool: BufferPool, forgets: ChainQueue,
-        buffers: [RAMBuffer], memory: BridgeMemory, reads: MappedReads? = nil
+        buffers: [RAMBuffer], memory: BridgeMemory, reads: MappedReads? = nil,
+        cache: KernelCache? = nil
     ) throws(Errno) {
         self.lanes = lanes
         stop = try EventFD()
@@ -40,7 +41,8 @@ final class FuseBridge: Sendable {
         let parts = BridgeParts(
             lanes: lanes, pool: pool,
             forgets: ForgetQueue(queue: forgets, arena: memory.forgets(buffers), stop: stop),
-            interrupts: Interrupts(lanes: lanes), stop: stop, reads: reads)
+            interrupts: Interrupts(lanes: lanes), stop: stop, reads: reads,
+            cache: cache)
         do throws(Errno) {
             for (index, channel) in numbers.enumerated() {
                 let thread = try start(parts, lanes[index % lanes.count], channel, index)

@@ -171,6 +171,8 @@ struct LaneRequest: Sendable {
     var own = OwnRequest.none
     /// What the answer means for files that may be mapped.
     var watched = WatchedRequest()
+    /// What the version table said when it was sent.
+    var question = KernelCache.Question()
 }
 
 private struct InterruptMessage: BitwiseCopyable {

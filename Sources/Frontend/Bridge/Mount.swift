@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import Coherence
 import Errors
 import Glibc
 import HostOS
@@ -20,6 +21,8 @@ package struct MountOptions: Sendable {
     /// Answers READs of files that the daemon wants mapped from its DAX window, of which so many bytes are used at most; nil:
     /// all go to the daemon.
     package var windowByteCount: Int?
+    /// The version table of the daemon: the kernel keeps what nobody changes; nil: for as long as the daemon says.
+    package var table: VersionTable?
     /// How long the daemon may take to answer while the mount is made and when it ends.
     package var timeoutMilliseconds: Int32 = 30_000
 
@@ -60,6 +63,7 @@ package final class Mount {
     let reads: MappedReads?
     /// Serves the daemon's own requests where its window is used.
     private let channel: ChannelThread?
+    private let cacheThread: CacheThread?
     private let options: MountOptions
     private var isHealthy = true
     private var isOpen = true
@@ -102,12 +106,20 @@ package final class Mount {
         path = mount.path
         do throws(Errno) {
             let device = mounted.takeDevice()
-            try MountHandshake(
-                lane: lanes[0], connection: session.connection.descriptor.rawValue, withWindow: reads != nil
-            ).initialize(device.rawValue, until: Deadline(milliseconds: options.timeoutMilliseconds))
+            let cache = try Self.kernelCache(options)
+            let handshake = MountHandshake(
+                lane: lanes[0], connection: session.connection.descriptor.rawValue, withWindow: reads != nil,
+                follower: cache?.follower.number)
+            let deadline = Deadline(milliseconds: options.timeoutMilliseconds)
+            try handshake.initialize(device.rawValue, until: deadline)
+            if let cache {
+                cache.start(
+                    device: device.rawValue, root: try handshake.rootAttributes(until: deadline))
+            }
+            cacheThread = try cache.map { cache throws(Errno) in try CacheThread(cache) }
             bridge = try FuseBridge(
                 device: device, lanes: lanes, pool: pool, forgets: frontend.queues[0].chains,
-                buffers: buffers, memory: memory, reads: reads)
+                buffers: buffers, memory: memory, reads: reads, cache: cache)
         } catch {
             // The device is closed by now, so nothing can wait for us.
             try? mount.unmount(lazily: true)
@@ -235,6 +247,7 @@ package final class Mount {
     private func abort() -> Unmounted {
         isHealthy = false
         bridge.stopThreads()
+        cacheThread?.stop()
         bridge.closeChannels()
         try? mount.unmount(lazily: true)
         return .aborted
@@ -246,6 +259,7 @@ package final class Mount {
         guard isOpen else { return }
         isOpen = false
         bridge.stopThreads()
+        cacheThread?.stop()
         if isHealthy {
             let handshake = MountHandshake(
                 lane: bridge.lanes[0], connection: frontend.session.connection.descriptor.rawValue)

@@ -11,6 +11,8 @@ struct MountHandshake {
     let connection: Int32
     /// The back-end's window is used.
     var withWindow = false
+    /// Of the version table; nil: none is followed.
+    var follower: Int?
 
     /// INIT of the kernel and its answer, both as `InitRewriting` says.
     ///
@@ -27,6 +29,7 @@ struct MountHandshake {
         guard request.header.opcode == Opcode.initialize.rawValue else { throw .EPROTO }
         request.header.length = UInt32(size)
         request.body = InitRewriting.request(request.body, withWindow: withWindow)
+        request.body.follower = follower
 
         let shape = ReplyShape.fixed(MemoryLayout<InitOut>.size)
         let message = request
@@ -38,12 +41,32 @@ struct MountHandshake {
         var reply = InitOut()
         unsafe withUnsafeMutableBytes(of: &reply) { unsafe $0.copyBytes(from: body) }
         guard reply.major == ProtocolVersion.major else { throw .EPROTO }
+        if follower != nil, !reply.tellsSlots { throw .EOPNOTSUPP }
+        reply.tellsSlots = false
         reply = InitRewriting.reply(
             reply, to: message.body, dataByteCount: BridgeMemory.dataByteCount)
         var answer = InitAnswer(header: OutHeader(), body: reply)
         answer.header.length = UInt32(MemoryLayout<InitAnswer>.size)
         answer.header.unique = message.header.unique
         _ = try systemCall { unsafe write(device, &answer, MemoryLayout<InitAnswer>.size) }
+    }
+
+    /// GETATTR of the root directory, which the kernel knows without asking.
+    func rootAttributes(until deadline: Deadline) throws(Errno) -> AttrOut {
+        var message = (InHeader(), GetAttrIn())
+        message.0.length = UInt32(MemoryLayout<InHeader>.size + MemoryLayout<GetAttrIn>.size)
+        message.0.opcode = Opcode.getattr.rawValue
+        message.0.unique = Self.destroyUnique
+        message.0.nodeID = 1
+        let body = try unsafe withUnsafeBytes(of: &message) { (bytes) throws(Errno) in
+            try unsafe lane.exchange(
+                bytes, unique: Self.destroyUnique, shape: .fixed(MemoryLayout<AttrOut>.size), until: deadline,
+                connection: connection)
+        }
+        var attributes = AttrOut()
+        guard body.count == MemoryLayout<AttrOut>.size else { throw .EIO }
+        unsafe withUnsafeMutableBytes(of: &attributes) { unsafe $0.copyBytes(from: body) }
+        return attributes
     }
 
     /// DESTROY, which the kernel sends to no other /dev/fuse: the back-end drops what the mount made it keep.

@@ -95,6 +95,10 @@ extension HostFS {
         entry.entryValidNsec = options.entryValidity.nanoseconds
         entry.attrValid = options.attributeValidity.seconds
         entry.attrValidNsec = options.attributeValidity.nanoseconds
+        if let slot = slot(status) {
+            (entry.entryValid, entry.entryValidNsec) = (slot, 0)
+            (entry.attrValid, entry.attrValidNsec) = (slot, 0)
+        }
         entry.attributes = attributes(status)
         if status.type == FileType.directory, isNegotiated(InitFlags.submounts),
             let slot = share.inodes.slots.find(parent.rawValue)

@@ -22,6 +22,7 @@ extension HostFS {
         reply.attrValid = options.attributeValidity.seconds
         reply.attrValidNsec = options.attributeValidity.nanoseconds
         let status = try status(nodeID, handle, flags: sync)
+        if let slot = slot(status) { (reply.attrValid, reply.attrValidNsec) = (slot, 0) }
         noteMode(of: nodeID, status)
         reply.stat = extendedAttributes(status)
         return reply
@@ -40,6 +41,7 @@ extension HostFS {
         var reply = AttrOut()
         reply.attrValid = options.attributeValidity.seconds
         reply.attrValidNsec = options.attributeValidity.nanoseconds
+        if let slot = slot(status) { (reply.attrValid, reply.attrValidNsec) = (slot, 0) }
         reply.attributes = attributes(status)
         return reply
     }

@@ -14,7 +14,7 @@ extension HostFS {
             return try entry(parent: parent, parentDescriptor: directory, name: name)
         } catch {
             let validity = options.negativeValidity
-            guard error == .ENOENT, validity != .zero else { throw error }
+            guard error == .ENOENT, validity != .zero || tellsSlots else { throw error }
             var missing = EntryOut()
             missing.entryValid = validity.seconds
             missing.entryValidNsec = validity.nanoseconds

@@ -58,8 +58,8 @@ extension HostFS {
         case .auto: break
         case .always: out.openFlags = OpenOutFlags.keepCache
         }
-        // A mapped file has no cached pages; Linux 7.3 warns of those that others use when it drops them at an open.
-        if isMapped(node) { out.openFlags |= OpenOutFlags.keepCache }
+        // Who follows the version table drops what has changed. A mapped file has no cached pages; Linux 7.3 warns of those that others use when it drops them at an open.
+        if isMapped(node) || tellsSlots { out.openFlags |= OpenOutFlags.keepCache }
         // Without locks of its owner to drop or pages to write, a close(2) in the guest is nobody's business.
         if !isNegotiated(InitFlags.posixLocks | InitFlags.writebackCache) {
             out.openFlags |= OpenOutFlags.noFlush
