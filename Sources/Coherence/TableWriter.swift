@@ -29,7 +29,8 @@ package final class TableWriter: @unchecked Sendable {
     private let words: SharedWords
     private let record: Int
     private let number: Int
-    private let bit: UInt64
+    /// In `changing` words.
+    package let bit: UInt64
     private var touched = Touched()
 
     /// nil when 64 threads write already.

@@ -82,8 +82,9 @@ package final class VersionTable: Sendable {
     package func contentVersion(_ slot: UInt32) -> UInt64 {
         words.load(offset(slot) + TableLayout.Slot.content)
     }
-    package func isChanging(_ slot: UInt32) -> Bool {
-        words.load(offset(slot) + TableLayout.Slot.changing) != 0
+    /// - Parameter own: bits of writers that do not count.
+    package func isChanging(_ slot: UInt32, besides own: UInt64 = 0) -> Bool {
+        words.load(offset(slot) + TableLayout.Slot.changing) & ~own != 0
     }
 
     // ---- changing ----

@@ -32,17 +32,17 @@ package final class WriterPool: Sendable {
         ownFollowers.store(bit, ordering: .relaxed)
     }
 
-    /// Carries out `change` between the two words to the table that it changes `objects`.
-    package func announcing<Result>(_ objects: Touched, _ change: () throws(Errno) -> Result) throws(Errno)
-        -> Result
-    {
+    /// Carries out `change` between the two words to the table that it changes `objects`; it gets the writer's bit in `changing`.
+    package func announcing<Result>(
+        _ objects: Touched, _ change: (UInt64) throws(Errno) -> Result
+    ) throws(Errno) -> Result {
         let writer = borrow()
         writer.begin(objects, sparing: ownFollowers.load(ordering: .relaxed))
         defer {
             writer.end()
             giveBack(writer)
         }
-        return try change()
+        return try change(writer.bit)
     }
 
     private func borrow() -> TableWriter {

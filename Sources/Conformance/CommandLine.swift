@@ -15,7 +15,8 @@ package struct Options: Equatable {
           --only PATTERN  an area (rename), a name (rename/onto-itself) or a glob (rename/*-directory)
           --json          one JSON object for each check instead of text
         Exit status: 0 all passed or unsupported, 1 failures, 2 bad usage.
-        `conformance fsx` does random operations on files instead: see `conformance fsx --help`.
+        `conformance fsx` does random operations on files instead: see `conformance fsx --help`. `conformance views` compares
+        several mounts of one directory.
         """
 
     /// - Returns: nil for a command line that means nothing.
@@ -40,6 +41,7 @@ package struct Options: Equatable {
 /// Does what the command line says; returns the exit status.
 package func runConformance(_ arguments: [String]) -> Int32 {
     if arguments.first == "fsx" { return runExerciser(Array(arguments.dropFirst())) }
+    if arguments.first == "views" { return runViews(Array(arguments.dropFirst())) }
     guard let options = Options(arguments) else {
         print(Options.usage)
         return 2

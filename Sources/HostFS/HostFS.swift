@@ -28,6 +28,8 @@ import StateArena
     private let descriptorName = ProcessDescriptorName()
     /// O_PATH of the directory of the thread's security attributes; −1: there is none, or no guest gives labels.
     let threadAttributes: Int32
+    /// The bit in the version table of the change that this request makes; 0: of none.
+    var ownChange: UInt64 = 0
     /// getdents64(2) writes here.
     let directoryEntries: UnsafeMutableRawBufferPointer
     static let directoryEntriesCapacity = 64 * 1024

@@ -69,7 +69,7 @@ import Testing
         let pool = try WriterPool(daemon)
         pool.serve(follower: follower.number)
         follower.note(3)
-        try pool.announcing(change(3)) { () throws(Errno) in }
+        try pool.announcing(change(3)) { (_) throws(Errno) in }
         #expect(follower.next() == nil)
         // Still there for others.
         #expect(mount.words.load(mount.offset(3) + TableLayout.Slot.interest) == 1 << UInt64(follower.number))

@@ -204,6 +204,11 @@ final class KernelCache: Sendable {
             follower.acknowledge()
             let now = table.epoch
             if follower.isExpelled || now != epoch {
+                if follower.isExpelled {
+                    Log.warning(
+                        "others have waited for this mount for a second, and went on: what it showed since may have been stale"
+                    )
+                }
                 epoch = now
                 giveUp(.everything)
                 follower.rejoin()

@@ -66,7 +66,7 @@ extension CoherentFS {
     package func write(
         _ caller: Caller, nodeID: NodeID, _ arguments: WriteIn, from data: DataVector
     ) throws(Errno) -> Int {
-        try writers.announcing(Touched(try place(of: nodeID), .both)) { () throws(Errno) in
+        try announcing(Touched(try place(of: nodeID), .both)) { () throws(Errno) in
             try base.write(caller, nodeID: nodeID, arguments, from: data)
         }
     }
@@ -85,7 +85,7 @@ extension CoherentFS {
         _ node: NodeID, _ aspects: Aspects, _ call: () throws(Errno) -> Result
     ) throws(Errno) -> Result {
         let object = try place(of: node)
-        let result = try writers.announcing(Touched(object, aspects), call)
+        let result = try announcing(Touched(object, aspects), call)
         tell(aspects.contains(.content) ? .content : .attributes, object)
         return result
     }

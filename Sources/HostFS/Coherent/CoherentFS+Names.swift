@@ -36,7 +36,7 @@ extension CoherentFS {
         -> EntryOut
     {
         let directory = try place(of: parent)
-        let entry = try writers.announcing(Touched(entryIn: directory), call)
+        let entry = try announcing(Touched(entryIn: directory), call)
         tell(.created, try? place(of: NodeID(rawValue: entry.nodeID)), in: directory, name)
         return entry
     }
@@ -50,7 +50,7 @@ extension CoherentFS {
         let before = isExclusive ? nil : try place(parent, name)
         var touched = Touched(entryIn: directory)
         touched.add(before, .both)
-        let out = try writers.announcing(touched) { () throws(Errno) in
+        let out = try announcing(touched) { () throws(Errno) in
             try base.create(caller, parent: parent, name: name, arguments)
         }
         let object = try? place(of: NodeID(rawValue: out.entry.nodeID))
@@ -73,7 +73,7 @@ extension CoherentFS {
         let (object, directory) = (try place(of: nodeID), try place(of: newParent))
         var touched = Touched(entryIn: directory)
         touched.add(object, .attributes)
-        let entry = try writers.announcing(touched) { () throws(Errno) in
+        let entry = try announcing(touched) { () throws(Errno) in
             try base.link(caller, nodeID: nodeID, newParent: newParent, name: name)
         }
         tell(.created, object, in: directory, name)
@@ -96,7 +96,7 @@ extension CoherentFS {
         let (directory, object) = (try place(of: parent), try place(parent, name))
         var touched = Touched(entryIn: directory)
         touched.add(object, .both)
-        try writers.announcing(touched, call)
+        try announcing(touched, call)
         tell(.removed, object, in: directory, name)
     }
 
@@ -110,7 +110,7 @@ extension CoherentFS {
         // A directory that is moved has another "..".
         touched.add(moved, .both)
         touched.add(replaced, .both)
-        try writers.announcing(touched) { () throws(Errno) in
+        try announcing(touched) { () throws(Errno) in
             try base.rename(
                 caller, parent: parent, name: name, newParent: newParent, newName: newName, flags: flags)
         }

@@ -27,6 +27,16 @@ extension CoherentFS {
         return (try? unsafe FileStatus(directory, name.cString)).map { place(FileKey($0)) }
     }
 
+    /// Carries out a change of `objects`, and says so in the table before and after.
+    func announcing<Result>(_ objects: Touched, _ change: () throws(Errno) -> Result) throws(Errno) -> Result
+    {
+        try writers.announcing(objects) { (bit) throws(Errno) in
+            base.ownChange = bit
+            defer { base.ownChange = 0 }
+            return try change()
+        }
+    }
+
     /// Writes what has been done into the journal.
     @discardableResult
     func tell(

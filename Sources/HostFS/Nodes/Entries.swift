@@ -26,7 +26,7 @@ extension HostFS {
     func entry(
         parent: NodeID, parentDescriptor: Int32, cString: UnsafePointer<CChar>
     ) throws(Errno) -> EntryOut {
-        var status = try unsafe FileStatus(parentDescriptor, cString)
+        var status = try settled { () throws(Errno) in try unsafe FileStatus(parentDescriptor, cString) }
         let node = try unsafe reference(&status, .name(directory: parentDescriptor, cString))
         unsafe share.namesTold.note(NamesTold.Key(parent, cString), node)
         return makeEntry(node, status, parent: parent)
@@ -34,7 +34,7 @@ extension HostFS {
 
     /// The entry of an object below `parent` that is open as `opened`; counts one lookup.
     func entry(parent: NodeID, opened: Int32) throws(Errno) -> EntryOut {
-        var status = try FileStatus(of: opened)
+        var status = try settled { () throws(Errno) in try FileStatus(of: opened) }
         let node = try reference(&status, .opened(opened))
         return makeEntry(node, status, parent: parent)
     }
@@ -42,7 +42,7 @@ extension HostFS {
     /// The entry of what CREATE has opened as `file`, which becomes an open file of the guest and may be lent until then;
     /// counts one lookup.
     func entry(parent: NodeID, name: Name, created file: Int32) throws(Errno) -> EntryOut {
-        var status = try FileStatus(of: file)
+        var status = try settled { () throws(Errno) in try FileStatus(of: file) }
         let node =
             if let known = share.inodes.reference(Identity(status)) {
                 known

@@ -31,9 +31,11 @@ extension HostFS {
     /// Of the open file where there is one, so that what was unlinked can still be asked about.
     private func status(_ node: NodeID, _ handle: HandleID?, flags: Int32 = 0) throws(Errno) -> FileStatus {
         if let handle, !isWithoutHandle(handle.rawValue) {
-            return try FileStatus(of: try hold(handle.rawValue, of: node, kind: nil).descriptor, flags: flags)
+            let number = try hold(handle.rawValue, of: node, kind: nil).descriptor
+            return try settled { () throws(Errno) in try FileStatus(of: number, flags: flags) }
         }
-        return try FileStatus(of: try descriptor(of: node), flags: flags)
+        let number = try descriptor(of: node)
+        return try settled { () throws(Errno) in try FileStatus(of: number, flags: flags) }
     }
 
     private func makeAttributes(_ node: NodeID, _ status: FileStatus) -> AttrOut {
@@ -90,7 +92,8 @@ extension HostFS {
         if valid & SetAttrValid.size != 0 { try changeSize(nodeID, handle, arguments) }
         if valid & (SetAttrValid.atime | SetAttrValid.mtime) != 0 { try changeTimes(number, arguments) }
         noteSetting(nodeID, size: valid & SetAttrValid.size == 0 ? nil : arguments.size)
-        return makeAttributes(nodeID, try FileStatus(of: number))
+        return makeAttributes(
+            nodeID, try settled { () throws(Errno) in try FileStatus(of: number) })
     }
 
     private func changeMode(_ number: Int32, _ mode: UInt32) throws(Errno) {
