@@ -53,6 +53,14 @@ import VfioUser
         }
     }
 
+    @Test func theTagIsTheDaemonsUnlessOneIsGiven() throws {
+        for (given, shown) in [(nil, "daemon"), ("device", "device")] {
+            let rig = try DeviceRig(tag: given, daemonOptions: ["--sandbox=none", "--tag=daemon"])
+            let tag = try rig.bridge().withClient { try $0.read(0, 0x2000, 36) }
+            #expect(String(decoding: tag.prefix { $0 != 0 }, as: UTF8.self) == shown)
+        }
+    }
+
     /// A VMM that keeps to what VERSION says finds room for all its memory.
     @Test func theVMMIsToldHowManyRangesThereCanBe() throws {
         let rig = try DeviceRig()
