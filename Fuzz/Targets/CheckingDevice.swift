@@ -60,6 +60,8 @@ final class CheckingDevice: VfioDevice {
         }
     }
 
+    var maximumMaps: Int { 64 }
+
     func map(_ range: DMARange, _ file: consuming OwnedDescriptor?) throws(Errno) {
         let end = range.address.addingReportingOverflow(range.size)
         let fileEnd = range.fileOffset.addingReportingOverflow(range.size)
@@ -69,6 +71,7 @@ final class CheckingDevice: VfioDevice {
             [range.address, range.size, range.fileOffset].allSatisfy { $0 % 4096 == 0 }, "\(range) was mapped"
         )
         expect(range.isReadable || range.isWritable, "\(range) was mapped")
+        guard ranges.count < maximumMaps else { throw .ENOSPC }
         let start = range.address
         guard !ranges.contains(where: { start < $0.address + $0.size && $0.address < end.partialValue })
         else {

@@ -68,11 +68,11 @@ package final class DeviceServer {
             return link
         }
         if let wanted = options.windowByteCount, link.window.map({ UInt64($0.byteCount) }) != wanted {
-            let offered = link.window.map { "of \($0.byteCount >> 20)M" } ?? "not at all"
+            let offered = link.window.map { "one of \($0.byteCount >> 20)M" } ?? "none"
             throw StartupError(
                 operation: "show", subject: "a DAX window of \(wanted >> 20)M",
-                reason: "the daemon offers one \(offered)",
-                hint: "start virtiofsd with the same --dax-window")
+                reason: "the daemon has \(offered)",
+                hint: "start virtiofsd with --dax-window \(wanted >> 20)M as well")
         }
         return link
     }
@@ -82,10 +82,18 @@ package final class DeviceServer {
         _ body: () throws(VhostUserError) -> Result
     ) throws(StartupError) -> Result {
         do throws(VhostUserError) { return try body() } catch {
+            let (reason, hint) =
+                switch error {
+                case .noTag: ("it says no tag, by which the guest would mount it", "give a --tag")
+                case .tooFewQueues(let wanted, let offered):
+                    (
+                        "it has \(offered) request queue\(offered == 1 ? "" : "s"), \(wanted) are wanted",
+                        "start virtiofsd with --num-request-queues \(wanted), or give a smaller --request-queues"
+                    )
+                default: ("\(error)", "")
+                }
             throw StartupError(
-                operation: "make a device of", subject: "the daemon",
-                reason: error == .noTag ? "it says no tag" : "\(error)",
-                hint: error == .noTag ? "give a --tag" : "")
+                operation: "make a device of", subject: "the daemon", reason: reason, hint: hint)
         }
     }
 

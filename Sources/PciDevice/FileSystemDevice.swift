@@ -223,6 +223,8 @@ package final class FileSystemDevice: VfioDevice {
 
     // MARK: Memory and reset
 
+    package var maximumMaps: Int { GuestMap.maximumRanges }
+
     package func map(_ range: DMARange, _ file: consuming OwnedDescriptor?) throws(Errno) {
         try map.map(range, file)
         service.memoryChanged()

@@ -7,7 +7,7 @@ import VhostUser
 
 /// The guest memory that the VMM lets the device reach (DMA_MAP), as the daemon is to hear of it.
 final class GuestMap {
-    /// More would not fit our table of descriptors beside everything else.
+    /// The VMM is told. More would not fit our table of descriptors beside everything else.
     static let maximumRanges = 512
 
     private struct Entry {

@@ -11,9 +11,11 @@ package protocol VfioDevice: AnyObject {
     func region(_ index: UInt32) -> RegionInfo
     func interrupts(_ index: InterruptIndex) -> InterruptInfo
 
+    /// How many ranges can be mapped at a time, which the client is told.
+    var maximumMaps: Int { get }
     /// `file` is nil for memory that can only be reached by messages (ROM).
     ///
-    /// - Throws: EEXIST if any of the range is mapped already.
+    /// - Throws: EEXIST if any of the range is mapped already, ENOSPC if there are `maximumMaps`.
     func map(_ range: DMARange, _ file: consuming OwnedDescriptor?) throws(Errno)
     /// When this returns nothing of the range is used any longer.
     ///

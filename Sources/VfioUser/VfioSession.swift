@@ -132,7 +132,7 @@ package final class VfioSession {
         case .version:
             try VersionMessage.check(payload)
             isNegotiated = true
-            return Answer(body: VersionMessage.reply)
+            return Answer(body: VersionMessage.reply(maximumMaps: device.maximumMaps))
         case .mapDMA: try device.map(DMARange(decoding: payload), message.descriptors.takeFirst())
         case .unmapDMA:
             switch try DMAUnmap(decoding: payload) {

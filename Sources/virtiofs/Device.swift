@@ -7,6 +7,10 @@ struct DeviceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "device",
         abstract: "Is a virtio file system device on the PCI bus of a VMM that speaks vfio-user.",
+        usage: """
+            virtiofs device --vfio-user-socket <PATH> (--socket-path <PATH> | --shared-dir <DIR>) [<options>] [-- \
+            <daemon-option> ...]
+            """,
         discussion: """
             QEMU 10.1 or newer plugs it in by vfio-user-pci, Cloud Hypervisor by --user-device. Requests are served by a \
             vhost-user daemon: either give the socket of one that runs already, or a directory, for which one is started; \
@@ -18,14 +22,7 @@ struct DeviceCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Where the VMM connects.", valueName: "PATH"))
     var vfioUserSocket: String
 
-    @Option(help: ArgumentHelp("The socket of a running daemon.", valueName: "PATH"))
-    var socketPath: String?
-
-    @Option(help: ArgumentHelp("Start a daemon for this directory.", valueName: "DIR"))
-    var sharedDir: String?
-
-    @Option(help: ArgumentHelp("The virtiofsd to start: ours, the Rust one or QEMU's.", valueName: "PATH"))
-    var daemon: String?
+    @OptionGroup var daemon: DaemonArguments
 
     @Option(
         help: ArgumentHelp("The name by which the guest mounts it (default: the daemon's).", valueName: "TAG")
@@ -56,18 +53,8 @@ struct DeviceCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Say more, and show the messages of the daemon that is started.")
     var verbose = false
 
-    @Argument(
-        parsing: .postTerminator, help: ArgumentHelp("Options for the daemon.", valueName: "daemon-option"))
-    var daemonOptions: [String] = []
-
     func validate() throws {
-        if (socketPath == nil) == (sharedDir == nil) {
-            throw ValidationError("Give either --socket-path or --shared-dir.")
-        }
-        if socketPath != nil && (daemon != nil || !daemonOptions.isEmpty) {
-            throw ValidationError("--daemon and daemon options go with --shared-dir.")
-        }
-        if sharedDir != nil && tag == nil { throw ValidationError("--shared-dir needs a --tag.") }
+        if daemon.sharedDir != nil && tag == nil { throw ValidationError("--shared-dir needs a --tag.") }
         guard (1...DeviceOptions.maximumRequestQueues).contains(requestQueues) else {
             throw ValidationError("--request-queues must be 1 to \(DeviceOptions.maximumRequestQueues).")
         }

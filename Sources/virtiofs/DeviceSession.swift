@@ -66,25 +66,17 @@ final class DeviceSession {
     // MARK: The daemon
 
     private func connect() throws(StartupError) -> OwnedDescriptor {
-        let path: String
-        if let given = command.socketPath { path = given } else { path = try startedDaemon().socketPath }
-        return try starting("connect to", path) { () throws(Errno) in
-            let socket = try makeUnixSocket()
-            try connectUnixSocket(socket.rawValue, to: path)
-            return socket
-        }
+        try DaemonArguments.connect(to: try startedDaemon()?.socketPath ?? command.daemon.source)
     }
 
-    /// Our own daemon, started anew when it has ended.
-    private func startedDaemon() throws(StartupError) -> DaemonProcess {
+    /// Our own daemon, started anew when it has ended; nil where it is not ours.
+    private func startedDaemon() throws(StartupError) -> DaemonProcess? {
         if let daemon, daemon.process.end == nil { return daemon }
         if let end = daemon?.process.end { Log.warning("the daemon has ended (\(end)); starting another") }
         daemon = nil
-        var configuration = DaemonConfiguration(tag: command.tag ?? "", directory: command.sharedDir ?? "")
-        configuration.program = try DaemonProcess.program(command.daemon)
-        configuration.requestQueues = command.requestQueues
-        configuration.windowMebibytes = command.daxWindow?.mebibytes
-        configuration.options = command.daemonOptions
+        let wanted = try command.daemon.configuration(
+            tag: command.tag ?? "", requestQueues: command.requestQueues, window: command.daxWindow)
+        guard var configuration = wanted else { return nil }
         configuration.verbose = command.verbose
         let started = try DaemonProcess(configuration)
         daemon = started

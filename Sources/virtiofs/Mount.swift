@@ -11,6 +11,9 @@ struct MountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mount",
         abstract: "Mounts a virtiofsd on a directory of this host, without a virtual machine.",
+        usage: """
+            virtiofs mount (--socket-path <PATH> | --shared-dir <DIR>) [<options>] <MOUNTPOINT> [-- <daemon-option> ...]
+            """,
         discussion: """
             Either give the socket of a daemon that runs already, or a directory, for which a daemon is started; what \
             follows -- are options for it. It ends by umount MOUNTPOINT, or by SIGINT or SIGTERM. Status 1: it could not \
@@ -20,14 +23,10 @@ struct MountCommand: ParsableCommand {
             virtiofs mount --socket-path /tmp/fs.sock /mnt
             """)
 
-    @Option(help: ArgumentHelp("The socket of a running daemon.", valueName: "PATH"))
-    var socketPath: String?
+    @Argument(help: ArgumentHelp("An existing directory.", valueName: "MOUNTPOINT"))
+    var mountPoint: String
 
-    @Option(help: ArgumentHelp("Start a daemon for this directory.", valueName: "DIR"))
-    var sharedDir: String?
-
-    @Option(help: ArgumentHelp("The virtiofsd to start: ours, the Rust one or QEMU's.", valueName: "PATH"))
-    var daemon: String?
+    @OptionGroup var daemon: DaemonArguments
 
     @Option(help: ArgumentHelp("Request queues to use (default: 1).", valueName: "N"))
     var queues: Int?
@@ -63,20 +62,7 @@ struct MountCommand: ParsableCommand {
     @Option(help: .hidden)
     var readyDescriptor: Int32?
 
-    @Argument(help: ArgumentHelp("An existing directory.", valueName: "MOUNTPOINT"))
-    var mountPoint: String
-
-    @Argument(
-        parsing: .postTerminator, help: ArgumentHelp("Options for the daemon.", valueName: "daemon-option"))
-    var daemonOptions: [String] = []
-
     func validate() throws {
-        if (socketPath == nil) == (sharedDir == nil) {
-            throw ValidationError("Give either --socket-path or --shared-dir.")
-        }
-        if socketPath != nil && (daemon != nil || !daemonOptions.isEmpty) {
-            throw ValidationError("--daemon and daemon options go with --shared-dir.")
-        }
         if (cache == .coherent) != (versionTable != nil) {
             throw ValidationError("--cache coherent and --version-table go together.")
         }

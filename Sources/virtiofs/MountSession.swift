@@ -44,18 +44,14 @@ struct MountSession {
     // MARK: Start
 
     private func startDaemon() throws(StartupError) -> DaemonProcess? {
-        guard let directory = options.sharedDir else { return nil }
-        var daemon = DaemonConfiguration(tag: "mount", directory: directory)
-        daemon.program = try DaemonProcess.program(options.daemon)
-        daemon.readOnly = options.readOnly
-        daemon.options = options.daemonOptions
+        let wanted = try options.daemon.configuration(
+            tag: "mount", requestQueues: queues, window: options.dax)
+        guard var daemon = wanted else { return nil }
         daemon.verbose = options.verbose && options.readyDescriptor == nil
-        let isOurs = try DaemonProcess.kind(of: daemon.program ?? "") == .swift
-        daemon.requestQueues = queues
-        daemon.windowMebibytes = options.dax?.mebibytes
         if let path = options.versionTable { daemon.options += ["--version-table", path] }
         // QEMU's daemon knows no read-only mode; the mount does.
-        if !isOurs { daemon.readOnly = false }
+        let isOurs = try DaemonProcess.kind(of: daemon.program ?? "") == .swift
+        daemon.readOnly = options.readOnly && isOurs
         return try DaemonProcess(daemon)
     }
 
@@ -63,7 +59,7 @@ struct MountSession {
     private var queues: Int { options.queues ?? 1 }
 
     private func mount(_ daemon: DaemonProcess?) throws(StartupError) -> Mount {
-        let source = options.sharedDir ?? options.socketPath ?? ""
+        let source = options.daemon.source
         var mount = MountOptions(mountPoint: options.mountPoint, source: source)
         mount.readOnly = options.readOnly
         mount.queues = queues
@@ -73,17 +69,7 @@ struct MountSession {
             try VersionTable(existing: path)
         }
         mount.windowByteCount = options.dax.map { $0.mebibytes << 20 }
-        return try Mount(try connect(to: daemon?.socketPath ?? source), mount)
-    }
-
-    private func connect(to path: String) throws(StartupError) -> OwnedDescriptor {
-        do throws(Errno) {
-            let socket = try makeUnixSocket()
-            try connectUnixSocket(socket.rawValue, to: path)
-            return socket
-        } catch {
-            throw StartupError(operation: "connect to", subject: path, reason: describe(error))
-        }
+        return try Mount(try DaemonArguments.connect(to: daemon?.socketPath ?? source), mount)
     }
 
     // MARK: End
@@ -116,9 +102,8 @@ struct MountSession {
     }
 
     private func lament(_ mount: Mount, _ what: String) -> Int32 {
-        let source = options.sharedDir ?? options.socketPath ?? ""
         Log.error(
-            "\(source): \(what); programs that use \(mount.path) now get errors; unmount it with: "
+            "\(options.daemon.source): \(what); programs that use \(mount.path) now get errors; unmount it with: "
                 + "umount \(mount.path)")
         return 1
     }

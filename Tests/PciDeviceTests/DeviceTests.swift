@@ -53,6 +53,33 @@ import VfioUser
         }
     }
 
+    @Test func theTagIsTheDaemonsUnlessOneIsGiven() throws {
+        for (given, shown) in [(nil, "daemon"), ("device", "device")] {
+            let rig = try DeviceRig(tag: given, daemonOptions: ["--sandbox=none", "--tag=daemon"])
+            let tag = try rig.bridge().withClient { try $0.read(0, 0x2000, 36) }
+            #expect(String(decoding: tag.prefix { $0 != 0 }, as: UTF8.self) == shown)
+        }
+    }
+
+    /// A VMM that keeps to what VERSION says finds room for all its memory.
+    @Test func theVMMIsToldHowManyRangesThereCanBe() throws {
+        let rig = try DeviceRig()
+        let socket = try makeUnixSocket()
+        try connectUnixSocket(socket.rawValue, to: rig.socketPath)
+        let client = try VfioClient(adopting: socket, timeout: 20_000)
+        let said = try client.version().split(separator: "\"max_dma_maps\":").last?.prefix(while: \.isNumber)
+        let limit = try #require(said.flatMap { UInt64($0) })
+        func map(_ place: UInt64) throws {
+            let range = DMARange(
+                address: place << 12, size: 0x1000, fileOffset: 0, isReadable: true, isWritable: false)
+            try client.map(range, nil)
+        }
+        for place in 0..<limit { try map(place) }
+        #expect(throws: Errno.ENOSPC) { try map(limit) }
+        try client.unmap(address: 0, size: 0x1000)
+        try map(limit)
+    }
+
     /// Unbinding a driver and binding it again is a reset and a new start.
     @Test func aDriverComesAndGoes() throws {
         let rig = try DeviceRig(ownProcess: true)

@@ -23,8 +23,8 @@ import VfioUser
             init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
         }
 
-        init() throws {
-            rig = try DeviceRig()
+        init(_ rig: DeviceRig) throws {
+            self.rig = rig
             bridge = try rig.bridge()
             memory = OwnedFile(try makeMemoryFile(name: "ram", byteCount: 1 << 20))
         }
@@ -58,20 +58,28 @@ import VfioUser
             try write(20, 0x0f, 1)
         }
 
+        /// With memory, and both queues where nothing is wrong.
+        func run(at location: SourceLocation = #_sourceLocation) throws {
+            try map(0, 1 << 20)
+            try start()
+            #expect(try status == 0x0f, sourceLocation: location)
+        }
+
         var status: UInt64 { get throws { try bridge.status } }
     }
 
-    /// After everything else, somebody who behaves is served.
-    private func expectServed(_ rig: DeviceRig, at location: SourceLocation = #_sourceLocation) throws {
+    /// What somebody without manners does to a device of his own. When he has gone, somebody who behaves is served.
+    private func withBare(
+        at location: SourceLocation = #_sourceLocation, _ body: (Bare) throws -> Void
+    ) throws {
+        let rig = try DeviceRig()
+        try body(try Bare(rig))
         let guest = try DeviceGuest(rig)
         #expect(try guest.exchange("file") == "hello", sourceLocation: location)
     }
 
     @Test func queuesOutsideMemory() throws {
-        let rig: DeviceRig
-        do {
-            let bare = try Bare()
-            rig = bare.rig
+        try withBare { bare in
             try bare.start()  // no memory at all
             #expect(try bare.status & 0x40 != 0)
             try bare.map(0, 1 << 20)
@@ -87,55 +95,37 @@ import VfioUser
             try bare.start()
             #expect(try bare.status == 0x0f)
         }
-        try expectServed(rig)
     }
 
     @Test func memoryGoesAwayUnderAQueue() throws {
-        let rig: DeviceRig
-        do {
-            let bare = try Bare()
-            rig = bare.rig
-            try bare.map(0, 1 << 20)
-            try bare.start()
-            #expect(try bare.status == 0x0f)
-            #expect(rig.daemonMaps.contains("memfd:ram"))
+        try withBare { bare in
+            try bare.run()
+            #expect(bare.rig.daemonMaps.contains("memfd:ram"))
             try bare.bridge.withClient { try $0.unmap(address: 0, size: 1 << 20) }
             // The daemon lets go of it, too; a worker does when it looks up from its ring.
             let deadline = Deadline(milliseconds: 10_000)
-            while rig.daemonMaps.contains("memfd:ram"), !deadline.hasPassed { usleep(10_000) }
-            #expect(!rig.daemonMaps.contains("memfd:ram"))
+            while bare.rig.daemonMaps.contains("memfd:ram"), !deadline.hasPassed { usleep(10_000) }
+            #expect(!bare.rig.daemonMaps.contains("memfd:ram"))
             #expect(try bare.status & 0x40 != 0)
             try bare.write(0x3000, 0, 2)
-            try bare.map(0, 1 << 20)
-            try bare.start()
-            #expect(try bare.status == 0x0f)
+            try bare.run()
         }
-        try expectServed(rig)
     }
 
     @Test func kicksOfNothing() throws {
-        let rig: DeviceRig
-        do {
-            let bare = try Bare()
-            rig = bare.rig
+        try withBare { bare in
             for offset: UInt64 in [0x3000, 0x3004, 0x3008, 0x3ffc, 0x3001] {
                 try bare.write(offset, 0xffff, 2)
             }
-            try bare.map(0, 1 << 20)
-            try bare.start()
+            try bare.run()
             for offset: UInt64 in [0x3000, 0x3004, 0x3008, 0x3ffc] { try bare.write(offset, 7, 4) }
             #expect(try bare.status == 0x0f)
         }
-        try expectServed(rig)
     }
 
     @Test func aRingOfNonsense() throws {
-        let rig: DeviceRig
-        do {
-            let bare = try Bare()
-            rig = bare.rig
-            try bare.map(0, 1 << 20)
-            try bare.start()
+        try withBare { bare in
+            try bare.run()
             // The request queue's available index jumps far ahead.
             let index: [UInt8] = [0x77, 0x77]
             #expect(pwrite(bare.memory.descriptor.rawValue, index, 2, 0x8000 + 0x2002) == 2)
@@ -145,16 +135,11 @@ import VfioUser
             while try bare.status & 0x40 == 0, !deadline.hasPassed { usleep(10_000) }
             #expect(try bare.status & 0x40 != 0)
         }
-        try expectServed(rig)
     }
 
     @Test func vectorsInDisorder() throws {
-        let rig: DeviceRig
-        do {
-            let bare = try Bare()
-            rig = bare.rig
-            try bare.map(0, 1 << 20)
-            try bare.start()
+        try withBare { bare in
+            try bare.run()
             let event = try EventFD()
             let number = event.descriptor.rawValue
             try bare.bridge.withClient { client in
@@ -180,46 +165,42 @@ import VfioUser
             }
             #expect(try bare.status == 0x0f)
         }
-        try expectServed(rig)
     }
 
     /// The device's memory by way of the configuration space, right and wrong.
     @Test func accessThroughTheConfigurationSpace() throws {
-        let rig = try DeviceRig()
-        let bridge = try rig.bridge()
-        try bridge.withClient { client in
-            func aim(_ bar: UInt8, _ offset: UInt32, _ length: UInt32) throws {
-                try client.write(7, 0x88, [bar])
-                try client.write(7, 0x8c, bytes(of: offset))
-                try client.write(7, 0x90, bytes(of: length))
-            }
-            try aim(0, 18, 2)
-            #expect(try client.read(7, 0x94, 2) == [2, 0])  // num_queues
-            try aim(0, 20, 1)
-            try client.write(7, 0x94, [1])
-            #expect(try client.read(7, 0x94, 1) == [1])  // status
-            #expect(try client.read(0, 20, 1) == [1])
-            // Wrong lengths, places and BARs are like memory that is not there.
-            for (bar, offset, length): (UInt8, UInt32, UInt32) in [
-                (0, 20, 3), (0, 21, 2), (0, 0x4000, 1), (0, .max, 4), (2, 0, 4), (7, 0, 4), (255, 0, 4),
-                (0, 20, 0),
-            ] {
-                try aim(bar, offset, length)
-                for width in [1, 2, 4] {
-                    #expect(try client.read(7, 0x94, width) == [UInt8](repeating: 0, count: width))
-                    try client.write(7, 0x94, [UInt8](repeating: 0, count: width))
+        try withBare { bare in
+            try bare.bridge.withClient { client in
+                func aim(_ bar: UInt8, _ offset: UInt32, _ length: UInt32) throws {
+                    try client.write(7, 0x88, [bar])
+                    try client.write(7, 0x8c, bytes(of: offset))
+                    try client.write(7, 0x90, bytes(of: length))
                 }
+                try aim(0, 18, 2)
+                #expect(try client.read(7, 0x94, 2) == [2, 0])  // num_queues
+                try aim(0, 20, 1)
+                try client.write(7, 0x94, [1])
+                #expect(try client.read(7, 0x94, 1) == [1])  // status
+                #expect(try client.read(0, 20, 1) == [1])
+                // Wrong lengths, places and BARs are like memory that is not there.
+                for (bar, offset, length): (UInt8, UInt32, UInt32) in [
+                    (0, 20, 3), (0, 21, 2), (0, 0x4000, 1), (0, .max, 4), (2, 0, 4), (7, 0, 4), (255, 0, 4),
+                    (0, 20, 0),
+                ] {
+                    try aim(bar, offset, length)
+                    for width in [1, 2, 4] {
+                        #expect(try client.read(7, 0x94, width) == [UInt8](repeating: 0, count: width))
+                        try client.write(7, 0x94, [UInt8](repeating: 0, count: width))
+                    }
+                }
+                #expect(try client.read(0, 20, 1) == [1])
             }
-            #expect(try client.read(0, 20, 1) == [1])
         }
     }
 
     /// Random accesses to everything there is.
     @Test func noise() throws {
-        let rig: DeviceRig
-        do {
-            let bare = try Bare()
-            rig = bare.rig
+        try withBare { bare in
             try bare.map(0, 1 << 20)
             let seed = UInt64.random(in: 0...UInt64.max)
             print("HostileGuestTests.noise: seed \(seed)")
@@ -247,6 +228,5 @@ import VfioUser
                 _ = try client.read(7, 0, 4)
             }
         }
-        try expectServed(rig)
     }
 }

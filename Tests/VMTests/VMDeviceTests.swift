@@ -48,7 +48,8 @@ import Testing
         let file = OwnedDescriptor(adopting: try systemCall { open(table, O_RDWR | O_CLOEXEC) })
         var share = share("regions", scratch)
         share.windowMebibytes = 64
-        share.options = ["--dax-min-size=1"]
+        // The window is there, but a write to a file is a request.
+        share.dax = .never
         share.deviceOptions = ["--version-table=\(table)", "--journal=2M"]
         let guest = try TestGuest(stack, [share])
         // 6 MiB in 8, and 64 MiB; lspci of Debian 12 does not know the kind of these capabilities, so the rest is read by hand.
@@ -76,37 +77,36 @@ import Testing
         // The driver has found the window.
         let log = String(decoding: guest.machine.kernelLog, as: UTF8.self)
         #expect(log.contains("Cache len: 0x4000000"), "\(guest.tails)")
-        try visibility(guest, file.rawValue)
+        try visibility(guest, file)
         guest.end()
     }
 
-    /// The host stores a number, the guest finds it in its memory and answers by a write to a file: who waits for what.
-    private func visibility(_ guest: TestGuest, _ table: Int32) throws {
-        let turns = 200
-        let stop = try EventFD()
+    /// The host stores a number, the guest finds it in its memory and answers: how long that takes, and how long a request does.
+    private func visibility(_ guest: TestGuest, _ table: consuming OwnedDescriptor) throws {
+        let turns = 200 as UInt64
         let echo = "\(guest.daemons[1].configuration.directory)/echo"
         try Files.replace(echo, with: [UInt8](repeating: 0, count: 8))
-        let host = try HostOS.Thread(name: "host") {
-            let answers = open(echo, O_RDONLY | O_CLOEXEC)
-            defer { close(answers) }
-            for turn in 1...turns {
-                var number = UInt64(turn)
-                // The version table's last word, and the journal's first.
-                _ = withUnsafeBytes(of: &number) { pwrite(table, $0.baseAddress, 8, 4 << 20) }
-                _ = withUnsafeBytes(of: &number) { pwrite(table, $0.baseAddress, 8, (4 << 20) - 8) }
-                var seen: UInt64 = 0
-                while seen != turn, waitReadable(stop.descriptor.rawValue, timeoutMilliseconds: 0) == 0 {
-                    _ = withUnsafeMutableBytes(of: &seen) { pread(answers, $0.baseAddress, 8, 0) }
-                }
+        let partner = try VisibilityPartner(regions: SharedDescriptor(table), echo: echo, turns: turns)
+        let device = guest.devices[0].share.socketPath
+        let machines = HostProcess.all { $0.contains("vfio-user-pci") && $0.contains(device) }
+        let host = try partner.start(machine: try #require(machines.first).number)
+        let result: GuestResult
+        do {
+            defer {
+                partner.end()
+                host.join()
             }
+            result = try guest.debian(
+                "exec python3 - \(turns) \(partner.mark)", input: try Scenario("device").code, seconds: 120)
         }
-        let result = try guest.debian(
-            "exec python3 - \(turns)", input: try Scenario("device").code, seconds: 120)
-        stop.signal()
-        host.join()
-        #expect(result.exitStatus == 0, "\(result.errorText)\n\(guest.tails)")
-        #expect(result.text.contains("seen \(turns)"), "\(result.text)")
-        print("VMDeviceTests.regions: \(result.text)")
+        let failure = partner.failure.map { "\($0)" } ?? ""
+        #expect(result.exitStatus == 0, "\(result.errorText)\n\(failure)\n\(guest.tails)")
+        #expect(result.text.hasPrefix("seen \(2 * turns)\n"), "\(result.text)")
+        let trips = try partner.roundTrips
+        let middle = Double(trips[trips.count / 2]) / 1000
+        print(
+            "VMDeviceTests.regions: \(result.text)memory both ways: \(middle) us, least \(Double(trips[0]) / 1000)"
+        )
     }
 
     /// Slow, and right.

@@ -65,6 +65,7 @@ final class FakeDevice: VfioDevice {
         }
     }
 
+    var maximumMaps: Int { 3 }
     func map(_ range: DMARange, _ file: consuming OwnedDescriptor?) throws(Errno) {
         let numbers = [range.address, range.size, range.fileOffset].map { String($0, radix: 16) }
         let access = (range.isReadable ? "r" : "") + (range.isWritable ? "w" : "")

@@ -13,7 +13,7 @@ import VfioClient
         let bench = try SessionBench(negotiated: false)
         let client = try #require(bench.client)
         let text =
-            #"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":65535,"pgsizes":4096}}"#
+            #"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":3,"pgsizes":4096}}"#
         #expect(try client.version() == text)
     }
 
@@ -27,7 +27,7 @@ import VfioClient
     @Test func replyHeader() throws {
         let bench = try SessionBench(negotiated: false)
         let request = header(1, id: 0xbeef, 4) + zeros(4)
-        let body = VersionMessage.reply
+        let body = VersionMessage.reply(maximumMaps: bench.device.maximumMaps)
         #expect(try bench.exchange(request) == header(1, flags: 1, id: 0xbeef, body.count) + body)
     }
 

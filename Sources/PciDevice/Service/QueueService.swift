@@ -35,15 +35,13 @@ final class QueueService {
 
     private final class Ring {
         var plan: DaemonLink.Ring
-        var vector: UInt16
         let layout: RingLayout
         var watch: InFlightWatch
         /// Present while no daemon serves it.
         var orphan: OrphanedQueue?
 
-        init(_ plan: DaemonLink.Ring, vector: UInt16, layout: RingLayout) {
+        init(_ plan: DaemonLink.Ring, layout: RingLayout) {
             self.plan = plan
-            self.vector = vector
             self.layout = layout
             watch = InFlightWatch(layout, nextAvailable: 0)
         }
@@ -113,8 +111,7 @@ final class QueueService {
     /// Some queue's interrupts may go elsewhere now.
     func updateCalls(vectors: (Int) -> UInt16) {
         for ring in rings {
-            ring.vector = vectors(ring.plan.index)
-            let target = interrupts.target(ofVector: ring.vector)
+            let target = interrupts.target(ofVector: vectors(ring.plan.index))
             guard target !== ring.plan.call else { continue }
             ring.plan.call = target
             if let orphan = ring.orphan {
@@ -198,7 +195,7 @@ final class QueueService {
             index: index, size: registers.size, descriptors: registers.descriptors,
             available: registers.available, used: registers.used, kick: kicks[index],
             call: interrupts.target(ofVector: registers.vector), error: errorEvent)
-        rings.append(Ring(plan, vector: registers.vector, layout: layout))
+        rings.append(Ring(plan, layout: layout))
     }
 
     /// Gives rings to the daemon, each from its available index `bases` on.

@@ -30,11 +30,13 @@ enum VersionMessage {
     }
 
     /// Version 0.0, which QEMU and Cloud Hypervisor speak, and what we can take.
-    static let reply: [UInt8] = {
+    ///
+    /// - Parameter maximumMaps: how many ranges of memory the device takes at a time.
+    static func reply(maximumMaps: Int) -> [UInt8] {
         let capabilities =
             "{\"capabilities\":{\"max_msg_fds\":\(MessageHeader.maximumDescriptorCount),"
             + "\"max_data_xfer_size\":\(MessageHeader.maximumTransferByteCount),"
-            + "\"max_dma_maps\":65535,\"pgsizes\":\(DMARange.pageByteCount)}}"
+            + "\"max_dma_maps\":\(maximumMaps),\"pgsizes\":\(DMARange.pageByteCount)}}"
         return [0, 0, 0, 0] + Array(capabilities.utf8) + [0]
-    }()
+    }
 }

@@ -29,11 +29,12 @@ final class DeviceRig {
     private let place = Place()
 
     /// - Parameters:
+    ///   - tag: of the device; nil: what the daemon says.
     ///   - program: nil is our own daemon.
     ///   - ownProcess: a `virtiofs device` serves it, whose descriptors and the like are nobody else's.
     ///   - daemonOptions: at least that it is one process, which can be stopped and killed.
     init(
-        queues: Int = 1, program: String? = nil, windowMebibytes: Int? = nil,
+        queues: Int = 1, tag: String? = "rig", program: String? = nil, windowMebibytes: Int? = nil,
         daemonOptions: [String] = ["--sandbox=none"], tables: TableMemory? = nil,
         mountPatience: Int32 = 200, ownProcess: Bool = false
     ) throws {
@@ -60,7 +61,7 @@ final class DeviceRig {
             return
         }
         var wanted = DeviceOptions()
-        wanted.tag = "rig"
+        wanted.tag = tag
         wanted.requestQueues = queues
         wanted.queueSize = 256
         wanted.tables = tables

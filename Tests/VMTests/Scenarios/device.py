@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file system device on the guest's bus. Without an argument: its regions. With a number of turns: how long the host's stores take to
-be seen through them, beside a round trip to the daemon."""
+"""The file system device on the guest's bus. Without an argument: its regions. With a number of turns and a mark: how long the
+host's stores take to be seen through them, and ours by the host (Support/VisibilityPartner.swift), beside requests to the daemon."""
+import ctypes
 import glob
 import mmap
 import os
@@ -40,27 +41,68 @@ if len(sys.argv) == 1:
         print(f"region {number}: BAR {bar} offset {offset} length {length}")
     sys.exit()
 
-turns = int(sys.argv[1])
+turns, mark = int(sys.argv[1]), int(sys.argv[2])
 table, journal = found[1], found[2]
 file = os.open(f"{path}/resource2", os.O_RDONLY)
 memory = mmap.mmap(file, table[2] + journal[2], mmap.MAP_SHARED, mmap.PROT_READ)
 view = memoryview(memory).cast("Q")
 last, first = table[2] // 8 - 1, journal[1] // 8
 echo = os.open("/mnt/regions/echo", os.O_WRONLY)
-trips = []
-for turn in range(1, turns + 1):
-    while view[last] != turn or view[first] != turn:
-        pass
-    began = time.perf_counter()
+# Where the host looks for answers by memory.
+page = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+page[1] = mark
+page[0] = turns
+
+
+def watch(turn):
+    """Waits for a number. The journal has it already, as the host stores it there first."""
+    while (seen := view[last]) != turn:
+        if seen != turn - 1:
+            sys.exit(f"{seen} came after {turn - 1}")
+    if view[first] != turn:
+        sys.exit(f"the journal has {view[first]} when the version table has {turn}")
+
+
+def middle(times):
+    return 1e6 * sorted(times)[len(times) // 2]
+
+
+clock = time.perf_counter
+watch(1)
+writes, rounds = [], []
+for turn in range(1, turns):
+    began = clock()
     os.pwrite(echo, struct.pack("<Q", turn), 0)
-    trips.append(time.perf_counter() - began)
-began = time.perf_counter()
-for _ in range(10000):
-    view[last]
-load = (time.perf_counter() - began) / 10000
-began = time.perf_counter()
-for _ in range(10000):
-    turn
-nothing = (time.perf_counter() - began) / 10000
-trips.sort()
-print(f"seen {view[first]}; a load {1e9 * (load - nothing):.0f} ns, a write to the daemon {1e6 * trips[len(trips) // 2]:.0f} us")
+    written = clock()
+    watch(turn + 1)
+    rounds.append(clock() - began)
+    writes.append(written - began)
+os.pwrite(echo, struct.pack("<Q", turns), 0)
+for turn in range(turns + 1, 2 * turns + 1):
+    watch(turn)
+    page[0] = turn
+
+loads, nothings = [], []
+for _ in range(20):
+    began = clock()
+    for _ in range(1000):
+        view[last]
+    loads.append(clock() - began)
+    began = clock()
+    for _ in range(1000):
+        turn
+    nothings.append(clock() - began)
+load = (min(loads) - min(nothings)) / 1000
+
+# statx(2) with AT_STATX_FORCE_SYNC asks the daemon each time.
+statx = ctypes.CDLL(None, use_errno=True).statx
+attributes = ctypes.create_string_buffer(256)
+asks = []
+for _ in range(turns):
+    began = clock()
+    if statx(-100, b"/mnt/regions/echo", 0x2000, 0x7FF, attributes) != 0:
+        sys.exit(f"statx: {os.strerror(ctypes.get_errno())}")
+    asks.append(clock() - began)
+print(f"seen {view[first]}")
+print(f"a load {1e9 * load:.0f} ns; GETATTR {middle(asks):.0f} us; WRITE {middle(writes):.0f} us, ", end="")
+print(f"from its beginning to the host's store in answer {middle(rounds):.0f} us")

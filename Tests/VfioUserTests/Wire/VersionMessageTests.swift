@@ -55,7 +55,7 @@ import VfioClient
 
     @Test func reply() {
         let text =
-            #"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":65535,"pgsizes":4096}}"#
-        #expect(VersionMessage.reply == Self.start + Array(text.utf8) + [0])
+            #"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":77,"pgsizes":4096}}"#
+        #expect(VersionMessage.reply(maximumMaps: 77) == Self.start + Array(text.utf8) + [0])
     }
 }
