@@ -11,32 +11,38 @@ struct TableFile: ~Copyable {
     let journalByteCount: Int
     let hash: SlotHash
 
-    /// Opens the table at `path` for writing, or makes one of these sizes there. Many may do so at the same time.
+    /// Sizes in bytes, multiples of 2 MiB; nil: of what is there, or the defaults.
+    struct Wanted {
+        var table: Int?
+        var journal: Int?
+    }
+
+    /// Opens the table at `path` for writing, or makes one there. Many may do so at the same time.
     ///
-    /// - Throws: `StartupError` when there is something else, or a table of other sizes.
-    static func open(_ path: String, tableByteCount: Int, journalByteCount: Int) throws(StartupError)
-        -> TableFile
-    {
-        let (unit, limit) = (TableLayout.unit, 1 << 40)
-        for (size, name) in [(tableByteCount, "table"), (journalByteCount, "journal")]
-        where size <= 0 || size % unit != 0 || size > limit {
-            throw Self.error(
-                path, "a \(name) of \(size) bytes is none", "its size is a multiple of 2 MiB, at most 1 TiB")
+    /// - Throws: `StartupError` when there is something else, or a table of other sizes. It is left as it is.
+    static func open(_ path: String, _ wanted: Wanted) throws(StartupError) -> TableFile {
+        for (size, name) in [(wanted.table, "table"), (wanted.journal, "journal")] {
+            if let size, !isSize(size) {
+                throw error(
+                    path, "a \(name) of \(size) bytes is none",
+                    "its size is a multiple of 2 MiB, at most 1 TiB")
+            }
         }
         do throws(Errno) {
-            let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW
-            let file = OwnedDescriptor(adopting: try systemCall { unsafe Glibc.open(path, flags, 0o600) })
-            guard try isRegularFile(file.rawValue) else { throw .EINVAL }
-            // Whoever comes first makes it; the others wait for that.
-            try DescriptionLock.record(type: Int16(F_WRLCK), start: 0, length: 1).wait(on: file.rawValue)
-            if try isUnmade(file.rawValue) { try make(file.rawValue, tableByteCount, journalByteCount) }
-            try DescriptionLock.record(type: Int16(F_UNLCK), start: 0, length: 1).set(on: file.rawValue)
-            return try check(file, tableByteCount, journalByteCount)
+            while true {
+                do throws(Errno) { return try openMade(path, wanted) } catch {
+                    guard error == .ENOENT else { throw error }
+                }
+                // Whoever comes first makes it, the others open that.
+                do throws(Errno) { try make(path, wanted) } catch {
+                    guard error == .EEXIST else { throw error }
+                }
+            }
         } catch {
             let hint =
                 error == .EINVAL
-                ? "it is no table of \(tableByteCount) and a journal of \(journalByteCount) bytes: give its sizes "
-                    + "(--version-table-size, --journal-size), or remove it if no daemon uses it"
+                ? "it is no table, or has other sizes: leave --version-table-size and --journal-size out, or remove "
+                    + "it if no daemon uses it"
                 : "give a path in a directory where a file can be made, such as /dev/shm"
             throw Self.error(path, describe(error), hint)
         }
@@ -44,38 +50,48 @@ struct TableFile: ~Copyable {
 
     /// Opens a table that a daemon has made, whatever its sizes.
     static func open(existing path: String) throws(StartupError) -> TableFile {
-        do throws(Errno) {
-            let flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW
-            let file = OwnedDescriptor(adopting: try systemCall { unsafe Glibc.open(path, flags) })
-            guard try isRegularFile(file.rawValue), !(try isUnmade(file.rawValue)) else { throw .EINVAL }
-            var sizes: (UInt64, UInt64) = (0, 0)
-            let (number, offset) = (file.rawValue, TableLayout.Header.tableSize)
-            guard try systemCall({ unsafe pread(number, &sizes, 16, offset) }) == 16,
-                let table = Int(exactly: sizes.0), let journal = Int(exactly: sizes.1),
-                table > 0, journal > 0, table <= 1 << 40, journal <= 1 << 40,
-                table % TableLayout.unit == 0, journal % TableLayout.unit == 0
-            else { throw .EINVAL }
-            return try check(file, table, journal)
-        } catch {
+        do throws(Errno) { return try openMade(path, Wanted()) } catch {
             throw Self.error(
                 path, describe(error),
                 "give the path that the daemon of this directory was given with --version-table")
         }
     }
 
+    private static func isSize(_ size: Int) -> Bool {
+        size > 0 && size % TableLayout.unit == 0 && size <= 1 << 40
+    }
+
     private static func error(_ path: String, _ reason: String, _ hint: String) -> StartupError {
         StartupError(operation: "open the version table", subject: path, reason: reason, hint: hint)
     }
 
-    /// The magic is written last.
-    private static func isUnmade(_ file: Int32) throws(Errno) -> Bool {
-        var first: UInt64 = 0
-        let count = try systemCall { unsafe pread(file, &first, 8, 0) }
-        return count < 8 || first == 0
+    private static func openMade(_ path: String, _ wanted: Wanted) throws(Errno) -> TableFile {
+        let flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW
+        let file = OwnedDescriptor(adopting: try systemCall { unsafe Glibc.open(path, flags) })
+        guard try isRegularFile(file.rawValue) else { throw .EINVAL }
+        var sizes: (UInt64, UInt64) = (0, 0)
+        let (number, offset) = (file.rawValue, TableLayout.Header.tableSize)
+        guard try systemCall({ unsafe pread(number, &sizes, 16, offset) }) == 16,
+            let table = Int(exactly: sizes.0), let journal = Int(exactly: sizes.1),
+            isSize(table), isSize(journal), wanted.table ?? table == table,
+            wanted.journal ?? journal == journal
+        else { throw .EINVAL }
+        return try check(file, table, journal)
     }
 
-    private static func make(_ file: Int32, _ table: Int, _ journal: Int) throws(Errno) {
-        _ = try systemCall { ftruncate(file, 0) }
+    /// Under another name first, so that nobody finds half of one.
+    private static func make(_ path: String, _ wanted: Wanted) throws(Errno) {
+        let name = "\(path).\(getpid()).\(UInt32.random(in: 0...UInt32.max)).tmp"
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
+        let file = OwnedDescriptor(adopting: try systemCall { unsafe Glibc.open(name, flags, 0o600) })
+        defer { _ = unsafe unlink(name) }
+        try fill(
+            file.rawValue, wanted.table ?? TableLayout.defaultByteCount,
+            wanted.journal ?? TableLayout.defaultJournalByteCount)
+        _ = try systemCall { unsafe link(name, path) }
+    }
+
+    private static func fill(_ file: Int32, _ table: Int, _ journal: Int) throws(Errno) {
         // All of it, so that a full file system is an error here and no signal later.
         let total = table + journal + TableLayout.privateByteCount
         _ = try systemCall { fallocate(file, 0, 0, total) }

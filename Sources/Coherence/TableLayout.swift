@@ -7,6 +7,10 @@ package enum TableLayout {
     /// Sizes of table and journal are multiples of this, which is what a guest can map.
     package static let unit = 2 << 20
     package static let privateByteCount = 4096
+    /// Room for 130,000 objects without many of them sharing a slot.
+    package static let defaultByteCount = 4 << 20
+    /// 5,450 records.
+    package static let defaultJournalByteCount = 2 << 20
 
     package static let headerByteCount = 12288
     package static let slotByteCount = 32
@@ -27,8 +31,6 @@ package enum TableLayout {
         static let epoch = 64
         static let heartbeat = 128
         static let watchers = 136
-        static let begun = 192
-        static let ended = 200
         static let writers = 4096
         static let followers = 8192
     }

@@ -67,7 +67,6 @@ package final class TableWriter: @unchecked Sendable {
             words.store32(record + TableLayout.Writer.slots + 4 * index, objects[index].slot)
         }
         words.store32(record + TableLayout.Writer.count, UInt32(objects.count))
-        words.add(TableLayout.Header.begun, 1)
         for index in 0..<objects.count {
             words.set(table.offset(objects[index].slot) + TableLayout.Slot.changing, bits: bit)
         }
@@ -84,7 +83,6 @@ package final class TableWriter: @unchecked Sendable {
         }
         touched = Touched()
         words.store32(record + TableLayout.Writer.count, 0)
-        words.add(TableLayout.Header.ended, 1)
     }
 
     /// Ends what a writer that has died was changing. For whoever holds the record's lock.
@@ -98,8 +96,6 @@ package final class TableWriter: @unchecked Sendable {
             words.keep(
                 table.offset(slot) + TableLayout.Slot.changing, bits: ~(1 << UInt64(number)))
         }
-        // It may have died before it had begun: then one too many has ended, and nobody takes that for quiet.
-        if count > 0 { words.add(TableLayout.Header.ended, 1) }
         words.store32(record + TableLayout.Writer.count, 0)
         words.store32(record + TableLayout.Writer.origin, 0)
     }

@@ -30,13 +30,16 @@ package final class VersionTable: Sendable {
     /// Participants' records that this opening has: a description's own locks do not stop it.
     private let own = Mutex<Set<Int>>([])
 
-    /// Opens the table at `path`, or makes it with these sizes, multiples of 2 MiB.
+    /// Opens the table at `path`, or makes it.
     ///
+    /// - Parameters:
+    ///   - tableByteCount, journalByteCount: multiples of 2 MiB; nil: as they are, or the defaults.
     /// - Throws: `StartupError` when that cannot be.
-    package convenience init(path: String, tableByteCount: Int, journalByteCount: Int) throws(StartupError) {
+    package convenience init(
+        path: String, tableByteCount: Int? = nil, journalByteCount: Int? = nil
+    ) throws(StartupError) {
         try self.init(
-            try TableFile.open(path, tableByteCount: tableByteCount, journalByteCount: journalByteCount), path
-        )
+            try TableFile.open(path, .init(table: tableByteCount, journal: journalByteCount)), path)
     }
 
     /// Opens the table that a daemon has made at `path`, of any size.
@@ -68,13 +71,6 @@ package final class VersionTable: Sendable {
     package var epoch: UInt64 { words.load(TableLayout.Header.epoch) }
     package var heartbeat: UInt64 { words.load(TableLayout.Header.heartbeat) }
     package var watchers: UInt32 { words.load32(TableLayout.Header.watchers) }
-    package var begun: UInt64 { words.load(TableLayout.Header.begun) }
-    /// nil while something changes; else what `begun` is as long as nothing has begun to change since.
-    package var quiet: UInt64? {
-        let ended = words.load(TableLayout.Header.ended)
-        let begun = words.load(TableLayout.Header.begun)
-        return begun == ended ? begun : nil
-    }
 
     package func attributesVersion(_ slot: UInt32) -> UInt64 {
         words.load(offset(slot) + TableLayout.Slot.attributes)

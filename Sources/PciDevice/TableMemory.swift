@@ -10,6 +10,7 @@ import HostOS
 /// Each has a size of its own, both are multiples of 2 MiB, which is what a guest can map. The VMM gets a descriptor that cannot write.
 package final class TableMemory: Sendable {
     package static let unit: UInt64 = 2 << 20
+    private static let privateByteCount: UInt64 = 4096
     /// In bytes; 0 for none.
     package let tableByteCount: UInt64
     package let journalByteCount: UInt64
@@ -27,7 +28,8 @@ package final class TableMemory: Sendable {
             journalByteCount: journalByteCount)
     }
 
-    /// The file at `path`, which others write: the journal is its end, the table all before.
+    /// The file at `path`, which others write: the journal is its end, the table all before. A page behind the journal is the
+    /// writers' own (docs/version-table.md) and not shown.
     ///
     /// - Throws: EINVAL for sizes that do not fit; what open(2) fails with.
     package convenience init(path: String, journalByteCount: UInt64) throws(Errno) {
@@ -35,8 +37,11 @@ package final class TableMemory: Sendable {
         let number = file.rawValue
         var status = stat()
         _ = try systemCall { unsafe fstat(number, &status) }
-        guard status.st_mode & S_IFMT == S_IFREG, let size = UInt64(exactly: status.st_size),
-            size > journalByteCount,
+        guard status.st_mode & S_IFMT == S_IFREG, let all = UInt64(exactly: status.st_size) else {
+            throw .EINVAL
+        }
+        let size = all % Self.unit == Self.privateByteCount ? all - Self.privateByteCount : all
+        guard size > journalByteCount,
             Self.total(size - journalByteCount, journalByteCount) != nil
         else { throw .EINVAL }
         try self.init(file, tableByteCount: size - journalByteCount, journalByteCount: journalByteCount)

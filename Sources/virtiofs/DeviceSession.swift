@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import Coherence
 import Errors
 import Glibc
 import Guest
@@ -43,11 +44,17 @@ final class DeviceSession {
         options.requestQueues = command.requestQueues
         options.queueSize = command.queueSize
         options.windowByteCount = command.daxWindow.map { UInt64($0.mebibytes) << 20 }
-        let journal = UInt64(command.journal?.mebibytes ?? 0) << 20
+        let journal = command.journal.map { UInt64($0.mebibytes) << 20 } ?? 0
         switch command.versionTable {
         case .path(let path):
+            // What a daemon has made says how large its journal is; ours finds it made.
+            let made =
+                try command.daemon.sharedDir == nil
+                ? try? VersionTable(existing: path)
+                : VersionTable(path: path, journalByteCount: command.journal == nil ? nil : Int(journal))
             options.tables = try starting("use as version table", path) { () throws(Errno) in
-                try TableMemory(path: path, journalByteCount: journal)
+                try TableMemory(
+                    path: path, journalByteCount: made.map { UInt64($0.journalByteCount) } ?? journal)
             }
         case .size(let size):
             options.tables = try memory(UInt64(size.mebibytes) << 20, journal)
@@ -78,6 +85,7 @@ final class DeviceSession {
             tag: command.tag ?? "", requestQueues: command.requestQueues, window: command.daxWindow)
         guard var configuration = wanted else { return nil }
         configuration.verbose = command.verbose
+        if case .path(let path) = command.versionTable { configuration.options += ["--version-table", path] }
         let started = try DaemonProcess(configuration)
         daemon = started
         return started

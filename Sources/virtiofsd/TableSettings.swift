@@ -5,9 +5,9 @@ import Errors
 /// `--version-table`.
 struct TableSettings: Sendable, Equatable {
     var path: String
-    /// Bytes, multiples of 2 MiB.
-    var tableByteCount = 4 << 20
-    var journalByteCount = 2 << 20
+    /// Bytes, multiples of 2 MiB; nil: as the table has them that is there, or the defaults.
+    var tableByteCount: Int?
+    var journalByteCount: Int?
 
     func open() throws(StartupError) -> VersionTable {
         try VersionTable(path: path, tableByteCount: tableByteCount, journalByteCount: journalByteCount)

@@ -120,14 +120,4 @@ import Testing
         daemon.journal.append(JournalRecord(.everything))
         #expect(follower.next() == .everything)
     }
-
-    @Test func quietMeansThatNothingChanges() throws {
-        let table = try TableRig().open()
-        let writer = try #require(TableWriter(table))
-        #expect(table.quiet == 0)
-        writer.begin(change(3))
-        #expect(table.quiet == nil)
-        writer.end()
-        #expect(table.quiet == 1)
-    }
 }

@@ -2,6 +2,7 @@
 import Errors
 import Glibc
 import HostOS
+import Synchronization
 import Testing
 
 @testable import Coherence
@@ -67,7 +68,7 @@ import Testing
             table.bump(1, .both)
         }
         let error = try #require(throws: StartupError.self) { try rig.open(table: 4 << 20) }
-        #expect(error.description.contains("--version-table-size"))
+        #expect(error.description.contains("other sizes"))
         #expect(try rig.open().attributesVersion(1) == 1)
 
         let other = TableRig()
@@ -76,11 +77,35 @@ import Testing
         #expect(try Files.text(other.path) == "a letter to my aunt")
     }
 
-    @Test func aTableThatWasNotFinishedIsMadeAnew() throws {
+    @Test(arguments: [0, 4, 4096, 6 << 20]) func emptyFilesAreNobodysTable(size: Int) throws {
         let rig = TableRig()
-        // Killed before the magic was written.
-        try Files.replace(rig.path, with: [UInt8](repeating: 0, count: 4096))
-        #expect(try rig.open().epoch == 1)
+        try Files.replace(rig.path, with: [UInt8](repeating: 0, count: size))
+        #expect(throws: StartupError.self) { try rig.open() }
+        #expect(try Files.read(rig.path) == [UInt8](repeating: 0, count: size))
+    }
+
+    @Test func sizesAreThoseOfWhatIsThere() throws {
+        let rig = TableRig()
+        #expect(throws: StartupError.self) { try VersionTable(existing: rig.path) }
+        _ = try rig.open(table: 6 << 20, journal: 4 << 20)
+        for table in [try VersionTable(path: rig.path), try VersionTable(existing: rig.path)] {
+            #expect((table.tableByteCount, table.journalByteCount) == (6 << 20, 4 << 20))
+        }
+        #expect(try Files.names(in: rig.folder.path) == ["table"])
+    }
+
+    @Test func whoeverComesFirstMakesIt() throws {
+        let rig = TableRig()
+        let slots = Mutex<Set<UInt32>>([])
+        let threads = try (0..<8).map { _ in
+            try Thread(name: "opener") {
+                guard let table = try? rig.open() else { return }
+                slots.withLock { _ = $0.insert(table.slot(of: key(7))) }
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(slots.withLock { $0.count } == 1)
+        #expect(try rig.open().origin == 9)
     }
 
     @Test func linksAreNotFollowed() throws {

@@ -7,7 +7,7 @@ import Synchronization
 @testable import Coherence
 
 /// A table file of its own, in a directory that is removed again.
-struct TableRig {
+struct TableRig: Sendable {
     static let unit = TableLayout.unit
     let folder = try! TemporaryDirectory(prefix: "table-")
     var path: String { folder.path + "/table" }

@@ -20,7 +20,6 @@ import Testing
         writer.begin(touched([(3, .attributes), (9, .both)]))
         #expect(others.isChanging(3) && others.isChanging(9) && !others.isChanging(4))
         #expect(others.attributesVersion(3) == 0)
-        #expect(others.begun == 1)
         writer.end()
         #expect(!others.isChanging(3) && !others.isChanging(9))
         #expect((others.attributesVersion(3), others.contentVersion(3)) == (1, 0))

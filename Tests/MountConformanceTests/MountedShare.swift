@@ -14,12 +14,14 @@ final class MountedShare {
     private let mount: ChildProcess
     private let messages: OwnedDescriptor
 
-    /// `daemon` nil: ours. `daemonOptions` are its own, `options` the mount's.
-    init(_ daemon: String?, _ daemonOptions: [String], options: [String] = []) throws {
+    /// `daemon` nil: ours. `daemonOptions` are its own, `options` the mount's; `shared` nil: a directory of its own.
+    init(
+        _ daemon: String?, _ daemonOptions: [String], options: [String] = [], shared directory: String? = nil
+    ) throws {
         scratch = try TemporaryDirectory(prefix: "mount-test-", in: "/var/tmp")
         _ = chmod(scratch.path, 0o755)
         mountPoint = scratch.path + "/mnt"
-        let shared = scratch.path + "/shared"
+        let shared = directory ?? scratch.path + "/shared"
         try Files.makeDirectories(mountPoint)
         try Files.makeDirectories(shared)
         messages = try makeMemoryFile(name: "messages", byteCount: 0)

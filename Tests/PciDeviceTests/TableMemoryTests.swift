@@ -36,6 +36,10 @@ import Testing
         #expect(throws: Errno.EINVAL) { _ = try TableMemory(path: path, journalByteCount: 1 << 20) }
         #expect(throws: Errno.EINVAL) { _ = try TableMemory(path: "/tmp", journalByteCount: 0) }
         #expect(throws: Errno.ENOENT) { _ = try TableMemory(path: "/nonexistent", journalByteCount: 0) }
+        // With the page that is nobody's but the daemons'.
+        #expect(ftruncate(file.rawValue, (6 << 20) + 4096) == 0)
+        let shown = try TableMemory(path: path, journalByteCount: 2 << 20)
+        #expect(shown.tableByteCount == 4 << 20 && shown.byteCount == 6 << 20)
         #expect(ftruncate(file.rawValue, 0) == 0)
         #expect(throws: Errno.EIO) { _ = try tables.read(0, count: 1) }
     }

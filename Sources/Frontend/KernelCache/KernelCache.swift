@@ -56,7 +56,6 @@ final class KernelCache: Sendable {
         var answer = Answer.nothing
         fileprivate var node: UInt64 = 0
         fileprivate var epoch: UInt64 = 0
-        fileprivate var quiet: UInt64?
         /// Of the request's node; `noSlot`: it is not known, or was changing.
         fileprivate var slot = TableLayout.noSlot
         fileprivate var attributes: UInt64 = 0
@@ -73,7 +72,6 @@ final class KernelCache: Sendable {
         }
         question.node = node
         question.epoch = table.epoch
-        question.quiet = table.quiet
         if let slot = state.withLock({ $0[node]?.slot }), !table.isChanging(slot) {
             question.slot = slot
             question.attributes = table.attributesVersion(slot)
@@ -99,10 +97,10 @@ final class KernelCache: Sendable {
             switch question.answer {
             case .nothing: break
             case .entry where body.count >= MemoryLayout<EntryOut>.size:
-                unsafe settleEntry(question, names, body, &known, &told)
+                unsafe settleEntry(names, body, &told)
             case .attributes where body.count >= MemoryLayout<AttrOut>.size:
                 unsafe settleAttributes(question, body)
-            case .directory: unsafe settleDirectory(question, names, body, &known, &told)
+            case .directory: unsafe settleDirectory(names, body, &told)
             case .entry, .attributes: break
             }
             try send()
@@ -112,22 +110,17 @@ final class KernelCache: Sendable {
         }
     }
 
+    /// Its attributes are good for nothing: nothing can be taken back of what the kernel only knows when it has this answer, and nobody
+    /// tells when it forgets something that it knew. It will ask for them.
     private func settleEntry(
-        _ question: Question, _ names: Bool, _ body: UnsafeMutableRawBufferPointer, _ known: inout KnownNodes,
-        _ told: inout [(UInt64, UInt32, Attributes)]
+        _ names: Bool, _ body: UnsafeMutableRawBufferPointer, _ told: inout [(UInt64, UInt32, Attributes)]
     ) {
         var entry = unsafe body.loadUnaligned(as: EntryOut.self)
         let slot = slot(entry.attrValid)
         (entry.entryValid, entry.entryValidNsec) = (names ? Self.long : 0, 0)
         (entry.attrValid, entry.attrValidNsec) = (0, 0)
-        if entry.nodeID != 0 {
-            // Of what is new to the kernel nothing can be taken back until it has this answer.
-            if known[entry.nodeID] != nil, mayKeepAttributes(question, ofOther: slot) {
-                entry.attrValid = Self.long
-            }
-            told.append((entry.nodeID, slot, entry.attributes))
-        }
         unsafe body.storeBytes(of: entry, as: EntryOut.self)
+        if entry.nodeID != 0 { told.append((entry.nodeID, slot, entry.attributes)) }
     }
 
     private func settleAttributes(_ question: Question, _ body: UnsafeMutableRawBufferPointer) {
@@ -138,8 +131,7 @@ final class KernelCache: Sendable {
     }
 
     private func settleDirectory(
-        _ question: Question, _ names: Bool, _ body: UnsafeMutableRawBufferPointer, _ known: inout KnownNodes,
-        _ told: inout [(UInt64, UInt32, Attributes)]
+        _ names: Bool, _ body: UnsafeMutableRawBufferPointer, _ told: inout [(UInt64, UInt32, Attributes)]
     ) {
         let fixed = MemoryLayout<EntryOut>.size + MemoryLayout<Dirent>.size
         var offset = 0
@@ -147,7 +139,7 @@ final class KernelCache: Sendable {
             let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: body[offset...])
             let dirent = unsafe piece.loadUnaligned(
                 fromByteOffset: MemoryLayout<EntryOut>.size, as: Dirent.self)
-            unsafe settleEntry(question, names, piece, &known, &told)
+            unsafe settleEntry(names, piece, &told)
             offset += fixed + (Int(dirent.nameLength) + 7) / 8 * 8
         }
     }
@@ -166,15 +158,6 @@ final class KernelCache: Sendable {
         follower.note(question.slot)
         return !table.isChanging(question.slot)
             && table.attributesVersion(question.slot) == question.attributes
-    }
-
-    /// The same of another object, whose slot was not known when the request was sent.
-    private func mayKeepAttributes(_ question: Question, ofOther slot: UInt32) -> Bool {
-        guard let quiet = question.quiet, slot != TableLayout.noSlot, isCurrent(question) else {
-            return false
-        }
-        follower.note(slot)
-        return table.begun == quiet
     }
 
     private func isCurrent(_ question: Question) -> Bool {
