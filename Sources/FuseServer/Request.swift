@@ -38,14 +38,19 @@ enum Answer {
         replyCapacity: Int,
         replyData: DataVector
     ) {
-        // A header that is cut leaves zeros.
-        unsafe withUnsafeMutableBytes(of: &header) { bytes in
-            unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: message.prefix(bytes.count)))
+        let headerSize = MemoryLayout<InHeader>.size
+        if let start = message.baseAddress, message.count >= headerSize {
+            // SAFETY: the header is whole, and consists of integers.
+            unsafe header = start.loadUnaligned(as: InHeader.self)
+            unsafe reader = RequestReader(
+                UnsafeRawBufferPointer(start: start + headerSize, count: message.count - headerSize))
+        } else {
+            // A header that is cut leaves zeros.
+            unsafe withUnsafeMutableBytes(of: &header) { unsafe $0.copyMemory(from: message) }
+            unsafe reader = RequestReader(UnsafeRawBufferPointer(start: nil, count: 0))
         }
         caller = Caller(
             uid: header.uid, gid: header.gid, pid: header.pid, unique: Unique(rawValue: header.unique))
-        unsafe reader = RequestReader(
-            UnsafeRawBufferPointer(rebasing: message.dropFirst(MemoryLayout<InHeader>.size)))
         unsafe self.message = message
         self.data = data
         self.replyData = replyData
@@ -97,12 +102,7 @@ enum Answer {
 
     /// The next fixed-size struct.
     mutating func fixed<T: BitwiseCopyable>(_ type: T.Type = T.self) throws(Errno) -> T {
-        do throws(WireError) {
-            // SAFETY: wire structs are integers: every bit pattern is a value.
-            return unsafe try reader.take(MemoryLayout<T>.size).loadUnaligned(as: T.self)
-        } catch {
-            throw refuse(error)
-        }
+        do throws(WireError) { return try reader.take(type) } catch { throw refuse(error) }
     }
 
     /// The last fixed-size struct.
