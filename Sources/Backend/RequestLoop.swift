@@ -145,6 +145,10 @@ import Virtqueue
 
     /// Answers the READs that the kernel has carried out.
     private func endReads() {
+        if reads.haveNews { answerReads() }
+    }
+
+    @inline(never) private func answerReads() {
         while reads.haveNews, let (request, count) = reads.next() {
             guard let count else {
                 waitInPool(request)
@@ -220,7 +224,7 @@ import Virtqueue
         let length = prefixLength + copyRequest(from: prefixLength, to: needed)
         let message = unsafe front(length)
         var (data, replyData) = (DataVector.empty, DataVector.empty)
-        switch unsafe FuseServer.dataPlace(prefix: prefix) {
+        switch unsafe DataPlace(ofRequest: prefix) {
         case .none: break
         case .request: data = DataVector(chain.readableVectors(from: FuseServer.writeDataOffset))
         case .reply: replyData = DataVector(chain.writableVectors(from: MemoryLayout<OutHeader>.size))
@@ -241,7 +245,7 @@ import Virtqueue
         case .deferred:
             break
         }
-        settleDeferral(outcome, ring)
+        if currentDeferral != nil { settleDeferral(outcome, ring) }
         admission?.took(
             outcome, requestByteCount: total, replyCapacity: capacity, hiprio: ring !== requests)
         if let refusal = server.lastRefusal { RefusalLog.note(refusal) }

@@ -55,26 +55,6 @@ public final class FuseServer {
         return totalByteCount
     }
 
-    /// Where a request's data lies in the guest's pages: only what `handle` is to be given for it.
-    public enum DataPlace: Sendable {
-        case none
-        /// WRITE: in the request.
-        case request
-        /// READ: in the reply.
-        case reply
-    }
-
-    /// By the same `prefix`.
-    public static func dataPlace(prefix: UnsafeRawBufferPointer) -> DataPlace {
-        let opcodeOffset = 4
-        guard prefix.count >= opcodeOffset + 4 else { return .none }
-        switch unsafe prefix.loadUnaligned(fromByteOffset: opcodeOffset, as: UInt32.self) {
-        case Opcode.write.rawValue: return .request
-        case Opcode.read.rawValue: return .reply
-        default: return .none
-        }
-    }
-
     /// The whole reply of a request that was deferred. `error` nil is success.
     public static func headerOnlyReply(to unique: Unique, error: Errno?) -> OutHeader {
         var header = OutHeader()

@@ -19,7 +19,7 @@ public struct Attributes: BitwiseCopyable, Sendable {
     public var blksize: UInt32 = 0
     /// `AttributeFlags`.
     public var flags: UInt32 = 0
-    public init() {}
+    @inlinable public init() {}
 }
 
 /// `fuse_attr.flags`.
@@ -40,7 +40,7 @@ public struct EntryOut: BitwiseCopyable, Sendable {
     public var entryValidNsec: UInt32 = 0
     public var attrValidNsec: UInt32 = 0
     public var attributes = Attributes()
-    public init() {}
+    @inlinable public init() {}
 }
 
 /// `struct fuse_attr_out`, 104 bytes.
@@ -49,7 +49,7 @@ public struct AttrOut: BitwiseCopyable, Sendable {
     public var attrValidNsec: UInt32 = 0
     public var padding: UInt32 = 0
     public var attributes = Attributes()
-    public init() {}
+    @inlinable public init() {}
 }
 
 /// `struct fuse_getattr_in`, 16 bytes.

@@ -56,7 +56,12 @@ public enum Opcode: UInt32, CaseIterable, Sendable {
 
     /// Whether a reply is never sent, whatever happens: the guest gives such a request no room for one. INTERRUPT may
     /// come with room (only /dev/fuse makes it), where a reply is allowed and means nothing.
-    public var isSilent: Bool { self == .forget || self == .batchForget || self == .interrupt }
+    @inlinable public var isSilent: Bool {
+        switch self {
+        case .forget, .batchForget, .interrupt: true
+        default: false
+        }
+    }
 
     /// Whether it makes an object, for which Linux may send its label and group in extension blocks.
     public var mayHaveExtensions: Bool {

@@ -37,7 +37,7 @@
     }
 
     /// Ends the request: nothing may be left, as Linux sends no byte too many.
-    public func end() throws(WireError) {
+    @inlinable public func end() throws(WireError) {
         if remaining != 0 { throw .trailingBytes }
     }
 

@@ -84,7 +84,8 @@ import HostOS
     ///
     /// The memory must stay mapped until the list is emptied.
     /// - Returns: false when the list is full (or its byte count would overflow); the list is then unchanged.
-    @inlinable public func append(_ base: UnsafeMutableRawPointer, byteCount length: Int) -> Bool {
+    @inlinable @inline(__always)
+    public func append(_ base: UnsafeMutableRawPointer, byteCount length: Int) -> Bool {
         if length <= 0 { return length == 0 }
         let (used, sum) = unsafe (state.pointee.used, state.pointee.sum)
         let (total, overflow) = sum.addingReportingOverflow(length)
@@ -127,7 +128,25 @@ import HostOS
 
     /// Copies the bytes from `offset` into `buffer` until one of them ends.
     /// - Returns: how many bytes were copied; 0 when `offset` lies outside, or when some of the memory has gone.
-    public func copyOut(from offset: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    @inlinable public func copyOut(from offset: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let target = buffer.baseAddress, let piece = unsafe firstPiece(offset, buffer.count) else {
+            return unsafe copyOutInPieces(from: offset, into: buffer)
+        }
+        unsafe vfs_copy(target, piece, buffer.count)
+        return buffer.count
+    }
+
+    /// Where all of [offset, offset + count) lies in the first entry, as all of a small request does mostly, and stays.
+    @inlinable @inline(__always)
+    func firstPiece(_ offset: Int, _ count: Int) -> UnsafeMutableRawPointer? {
+        guard unsafe state.pointee.used > 0, unsafe !state.pointee.mayShrink else { return nil }
+        let length = unsafe entries.pointee.iov_len
+        guard offset >= 0, offset <= length, count <= length - offset else { return nil }
+        return unsafe entries.pointee.iov_base.map { unsafe $0 + offset }
+    }
+
+    @usableFromInline
+    func copyOutInPieces(from offset: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         if mayShrink { return unsafe copyOutCarefully(from: offset, into: buffer) }
         return unsafe forEachPiece(from: offset, atMost: buffer.count) { piece, done, length in
             guard let target = buffer.baseAddress else { return }
@@ -147,7 +166,16 @@ import HostOS
 
     /// Copies `bytes` over the memory from `offset` until one of them ends; what has gone is left out.
     /// - Returns: how many bytes were copied; 0 when `offset` lies outside.
-    public func copyIn(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
+    @inlinable public func copyIn(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
+        guard let source = bytes.baseAddress, let piece = unsafe firstPiece(offset, bytes.count) else {
+            return unsafe copyInPieces(bytes, at: offset)
+        }
+        unsafe vfs_copy(piece, source, bytes.count)
+        return bytes.count
+    }
+
+    @usableFromInline
+    func copyInPieces(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
         let isCareful = mayShrink
         return unsafe forEachPiece(from: offset, atMost: bytes.count) { piece, done, length in
             guard let source = bytes.baseAddress else { return }

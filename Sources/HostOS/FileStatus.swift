@@ -8,10 +8,12 @@ public struct FileStatus {
     public var raw: statx
 
     /// STATX_BASIC_STATS, BTIME and MNT_ID: everything that identity and `fuse_attr` need in one call.
-    private static let mask = UInt32(STATX_BASIC_STATS) | UInt32(STATX_BTIME) | UInt32(STATX_MNT_ID)
+    @usableFromInline static var mask: UInt32 {
+        UInt32(STATX_BASIC_STATS) | UInt32(STATX_BTIME) | UInt32(STATX_MNT_ID)
+    }
 
     /// Of the name `name` in `directory`; a symbolic link is not followed, an automount not triggered.
-    public init(_ directory: Int32, _ name: UnsafePointer<CChar>) throws(Errno) {
+    @inlinable public init(_ directory: Int32, _ name: UnsafePointer<CChar>) throws(Errno) {
         raw = statx()
         _ = try systemCall {
             unsafe statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, Self.mask, &raw)
@@ -19,7 +21,7 @@ public struct FileStatus {
     }
 
     /// Of the object behind `descriptor`, which may be O_PATH. `flags` are AT_STATX_*.
-    public init(of descriptor: Int32, flags: Int32 = 0) throws(Errno) {
+    @inlinable public init(of descriptor: Int32, flags: Int32 = 0) throws(Errno) {
         raw = statx()
         _ = try systemCall { unsafe vfs_statx_fd(descriptor, flags | AT_NO_AUTOMOUNT, Self.mask, &raw) }
     }

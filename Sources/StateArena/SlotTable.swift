@@ -33,7 +33,8 @@ import CLinux
     }
 
     /// The slot that `identifier` names; nil if it is forged, or its record is no longer live.
-    @inlinable public func find(_ identifier: UInt64) -> UInt32? {
+    @inlinable @inline(__always)
+    public func find(_ identifier: UInt64) -> UInt32? {
         let slot = UInt32(truncatingIfNeeded: identifier)
         guard slot != 0, slot < capacity else { return nil }
         let record = unsafe header(slot)

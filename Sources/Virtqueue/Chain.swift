@@ -100,7 +100,7 @@ public final class Chain {
         let (next, wraps) = address.addingReportingOverflow(length)
         guard !wraps else { throw .addressOutsideMemory }
         if address != run.end || descriptor.isWritable != run.isWritable {
-            try finish(run, memory: memory)
+            if run.start != run.end { try finish(run, memory: memory) }
             (run.start, run.isWritable) = (address, descriptor.isWritable)
         }
         run.end = next

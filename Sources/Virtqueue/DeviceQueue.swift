@@ -165,6 +165,7 @@ import GuestMemory
         layout.descriptors.prefetch(Int(availableHead(position &+ 2)) * Descriptor.byteCount)
     }
 
+    @inline(__always)
     private func peek(_ position: UInt16) -> Descriptor {
         Descriptor(availableHead(position), of: layout.descriptors)
     }
