@@ -197,8 +197,9 @@ import Virtqueue
                     admission?.abandon()
                     break
                 }
-                ring.took(chain.head)
-                serve(ring)
+                let head = chain.head
+                ring.took(head)
+                serve(head, ring)
                 count += 1
                 if ring === requests { ring.notifyPrecisely() }
                 endReads()
@@ -215,8 +216,8 @@ import Virtqueue
         if expectsForgets { hiprio.notifyInTime() } else { hiprio.notify() }
     }
 
-    /// Answers the request in `chain`.
-    private func serve(_ ring: ServedRing) {
+    /// Answers the request in `chain`, which begins at `head`.
+    private func serve(_ head: UInt16, _ ring: ServedRing) {
         let (total, capacity) = (chain.readableByteCount, chain.writableByteCount)
         let prefixLength = copyRequest(from: 0, to: min(total, FuseServer.writeDataOffset))
         let prefix = unsafe front(prefixLength)
@@ -237,9 +238,9 @@ import Virtqueue
         case .reply(let scratchByteCount, let directByteCount):
             let copied = unsafe chain.copyToWritable(
                 UnsafeRawBufferPointer(start: reply.bytes.baseAddress, count: scratchByteCount), at: 0)
-            ring.complete(chain.head, written: copied + directByteCount)
+            ring.complete(head, written: copied + directByteCount)
         case .noReply:
-            ring.complete(chain.head, written: 0)
+            ring.complete(head, written: 0)
         case .mustWait:
             unsafe handOver(message, ring)
         case .deferred:

@@ -59,6 +59,12 @@ import CLinux
     @inlinable public func storeRelaxed32(_ offset: Int, _ value: UInt32) {
         unsafe vfs_store_relaxed32(at(offset, width: 4), value)
     }
+    /// Two neighbours of 32 bits, each stored as a whole.
+    @inlinable public func storeRelaxedPair32(_ offset: Int, _ first: UInt32, _ second: UInt32) {
+        let address = unsafe at(offset, width: 8)
+        unsafe vfs_store_relaxed32(address, first)
+        unsafe vfs_store_relaxed32(address + 4, second)
+    }
     @inlinable public func storeRelaxed64(_ offset: Int, _ value: UInt64) {
         unsafe vfs_store_relaxed64(at(offset, width: 8), value)
     }

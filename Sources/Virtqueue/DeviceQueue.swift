@@ -227,11 +227,15 @@ import GuestMemory
     ///
     /// - Parameter written: how many bytes of the writable part were written, from its start.
     public func push(head: UInt16, written: UInt32) {
-        let offset = layout.usedElementOffset(nextUsed)
-        layout.used.storeRelaxed32(offset, UInt32(head))
-        layout.used.storeRelaxed32(offset + 4, written)
+        layout.used.storeRelaxedPair32(layout.usedElementOffset(nextUsed), UInt32(head), written)
         nextUsed &+= 1
         popped -= 1
+    }
+
+    /// `push` and `publish` in one, for an answer that the driver shall see at once.
+    public func give(head: UInt16, written: UInt32) {
+        push(head: head, written: written)
+        publish()
     }
 
     /// Makes everything pushed so far visible to the driver, with all that was written to the chains.
