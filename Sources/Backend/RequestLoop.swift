@@ -18,7 +18,7 @@ import Virtqueue
     private let hiprio: ServedRing?
     private let chain = Chain()
     /// Private copies: the request's header and arguments, and the reply while it is built.
-    private let request: UnsafeMutableRawBufferPointer
+    private let request: UnsafeMutableRawPointer
     private let reply = ReplyScratch()
 
     private var memory: GuestMemory
@@ -145,6 +145,10 @@ import Virtqueue
 
     /// Answers the READs that the kernel has carried out.
     private func endReads() {
+        if reads.haveNews { answerReads() }
+    }
+
+    @inline(never) private func answerReads() {
         while reads.haveNews, let (request, count) = reads.next() {
             guard let count else {
                 waitInPool(request)
@@ -193,8 +197,9 @@ import Virtqueue
                     admission?.abandon()
                     break
                 }
-                ring.took(chain.head)
-                serve(ring)
+                let head = chain.head
+                ring.took(head)
+                serve(head, ring)
                 count += 1
                 if ring === requests { ring.notifyPrecisely() }
                 endReads()
@@ -211,44 +216,53 @@ import Virtqueue
         if expectsForgets { hiprio.notifyInTime() } else { hiprio.notify() }
     }
 
-    /// Answers the request in `chain`.
-    private func serve(_ ring: ServedRing) {
-        let prefix = copyRequest(from: 0, to: FuseServer.writeDataOffset)
-        let needed = unsafe FuseServer.inlineByteCount(
-            prefix: UnsafeRawBufferPointer(rebasing: request[..<prefix]),
-            totalByteCount: chain.readableByteCount)
-        let length = prefix + copyRequest(from: prefix, to: needed)
-        let message = unsafe UnsafeRawBufferPointer(rebasing: request[..<length])
+    /// Answers the request in `chain`, which begins at `head`.
+    private func serve(_ head: UInt16, _ ring: ServedRing) {
+        let (total, capacity) = (chain.readableByteCount, chain.writableByteCount)
+        let prefixLength = copyRequest(from: 0, to: min(total, FuseServer.writeDataOffset))
+        let prefix = unsafe front(prefixLength)
+        let needed = unsafe FuseServer.inlineByteCount(prefix: prefix, totalByteCount: total)
+        let length = prefixLength + copyRequest(from: prefixLength, to: needed)
+        let message = unsafe front(length)
+        var (data, replyData) = (DataVector.empty, DataVector.empty)
+        switch unsafe DataPlace(ofRequest: prefix) {
+        case .none: break
+        case .request: data = DataVector(chain.readableVectors(from: FuseServer.writeDataOffset))
+        case .reply: replyData = DataVector(chain.writableVectors(from: MemoryLayout<OutHeader>.size))
+        }
         currentQueue = ring.port.index
         let outcome = unsafe server.handle(
-            message: message, totalByteCount: chain.readableByteCount,
-            data: DataVector(chain.readableVectors(from: FuseServer.writeDataOffset)),
-            replyScratch: reply.bytes, replyCapacity: chain.writableByteCount,
-            replyData: DataVector(chain.writableVectors(from: MemoryLayout<OutHeader>.size)), deferrals: self)
+            message: message, totalByteCount: total, data: data, replyScratch: reply.bytes,
+            replyCapacity: capacity, replyData: replyData, deferrals: self)
         switch outcome {
         case .reply(let scratchByteCount, let directByteCount):
             let copied = unsafe chain.copyToWritable(
-                UnsafeRawBufferPointer(rebasing: reply.bytes[..<scratchByteCount]), at: 0)
-            ring.complete(chain.head, written: copied + directByteCount)
+                UnsafeRawBufferPointer(start: reply.bytes.baseAddress, count: scratchByteCount), at: 0)
+            ring.complete(head, written: copied + directByteCount)
         case .noReply:
-            ring.complete(chain.head, written: 0)
+            ring.complete(head, written: 0)
         case .mustWait:
             unsafe handOver(message, ring)
         case .deferred:
             break
         }
-        settleDeferral(outcome, ring)
+        if currentDeferral != nil { settleDeferral(outcome, ring) }
         admission?.took(
-            outcome, requestByteCount: chain.readableByteCount, replyCapacity: chain.writableByteCount,
-            hiprio: ring !== requests)
+            outcome, requestByteCount: total, replyCapacity: capacity, hiprio: ring !== requests)
         if let refusal = server.lastRefusal { RefusalLog.note(refusal) }
     }
 
     /// Copies the bytes [start, end) of the request in `chain` into the scratch, as far as they exist.
     private func copyRequest(from start: Int, to end: Int) -> Int {
         guard end > start else { return 0 }
+        precondition(end <= FuseServer.maximumInlineByteCount, "a request longer than its scratch")
         return unsafe chain.copyReadable(
-            from: start, into: UnsafeMutableRawBufferPointer(rebasing: request[start..<end]))
+            from: start, into: UnsafeMutableRawBufferPointer(start: request + start, count: end - start))
+    }
+
+    /// The first `count` bytes of the scratch, which has as many.
+    private func front(_ count: Int) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: request, count: count)
     }
 
     // MARK: Waiting for more
@@ -339,7 +353,7 @@ import Virtqueue
 
     func take(_ read: HostRead) -> Bool {
         // A READ has been copied whole.
-        let message = unsafe UnsafeRawBufferPointer(rebasing: request[..<chain.readableByteCount])
+        let message = unsafe front(chain.readableByteCount)
         isReading = unsafe reads.start(read, message, chain, memory, queue: currentQueue)
         return isReading
     }

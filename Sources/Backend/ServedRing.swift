@@ -103,8 +103,7 @@ final class ServedRing {
     /// The chain `head` was answered with `written` bytes.
     func complete(_ head: UInt16, written: Int) {
         guard isRunning else { return }
-        queue.push(head: head, written: UInt32(truncatingIfNeeded: written))
-        queue.publish()
+        queue.give(head: head, written: UInt32(truncatingIfNeeded: written))
         record.completed(head)
         unnotified += 1
     }

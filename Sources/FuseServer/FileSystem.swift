@@ -3,19 +3,19 @@ import Errors
 import FuseWire
 
 /// Who asks: the ids of `fuse_in_header`, and what extensions say for operations that make objects.
-@safe package struct Caller {
+@safe public struct Caller {
     /// 0xffffffff (FUSE_INVALID_UIDGID) on idmapped mounts, for everything that makes no object.
-    package var uid: UInt32
-    package var gid: UInt32
-    package var pid: UInt32
+    public var uid: UInt32
+    public var gid: UInt32
+    public var pid: UInt32
     /// The request's `unique`, by which an INTERRUPT names it.
-    package var unique: Unique
+    public var unique: Unique
     /// FUSE_CREATE_SUPP_GROUP: the one supplementary group that the guest sent, if any.
-    package var supplementaryGroup: UInt32?
+    public var supplementaryGroup: UInt32?
     /// FUSE_SECURITY_CTX: the label to put on the new object, atomically.
-    package var label: SecurityLabel?
+    public var label: SecurityLabel?
 
-    package init(uid: UInt32, gid: UInt32, pid: UInt32, unique: Unique) {
+    public init(uid: UInt32, gid: UInt32, pid: UInt32, unique: Unique) {
         self.uid = uid
         self.gid = gid
         self.pid = pid
@@ -26,31 +26,31 @@ import FuseWire
 }
 
 /// One `fuse_secctx`: xattr name ("security.selinux") and value, in the worker's scratch memory.
-@safe package struct SecurityLabel {
-    package let name: Text
-    package let value: UnsafeRawBufferPointer
+@safe public struct SecurityLabel {
+    public let name: Text
+    public let value: UnsafeRawBufferPointer
 
-    package init(name: Text, value: UnsafeRawBufferPointer) {
+    public init(name: Text, value: UnsafeRawBufferPointer) {
         self.name = name
         unsafe self.value = unsafe value
     }
 }
 
 /// The outcome of an operation that may have to wait for somebody else.
-package enum Completion: Sendable {
+public enum Completion: Sendable {
     case done
     /// Answered later, through the `DeferredReply`.
     case deferred
 }
 
 /// The reply of a request that left its worker; completed exactly once, from any thread.
-package protocol DeferredReply: AnyObject, Sendable {
+public protocol DeferredReply: AnyObject, Sendable {
     /// Answers the request: nil is success with an empty body.
     func complete(_ error: Errno?)
 }
 
 /// What the request that is being handled can wait by, when it cannot be answered at once.
-package protocol DeferralSource: AnyObject {
+public protocol DeferralSource: AnyObject {
     /// Makes a reply that is completed later.
     func deferReply() -> any DeferredReply
     /// Takes over the part of a READ that would wait. True: the READ will be answered with what comes of that, whatever becomes
@@ -59,7 +59,7 @@ package protocol DeferralSource: AnyObject {
 }
 
 extension DeferralSource {
-    package func take(_ read: HostRead) -> Bool { false }
+    public func take(_ read: HostRead) -> Bool { false }
 }
 
 /// What `FuseServer` asks of a file system. One object per worker: its methods are only called by that worker's thread, one
@@ -67,7 +67,7 @@ extension DeferralSource {
 ///
 /// Every method runs to its end without blocking on another request of the guest. Errors are what the guest sees, negated.
 /// `nodeID`s and handles are the guest's claims: unknown or stale ones are ESTALE and EBADF.
-package protocol FileSystem: AnyObject {
+public protocol FileSystem: AnyObject {
     // ---- session ----
 
     /// INIT: `offer` is what the guest can do; returns what is wanted of it. Forgets everything of an earlier session.
@@ -186,8 +186,8 @@ package protocol FileSystem: AnyObject {
 }
 
 extension FileSystem {
-    package func setupMapping(_ caller: Caller, nodeID: NodeID, _ arguments: SetupMappingIn) throws(Errno) {
+    public func setupMapping(_ caller: Caller, nodeID: NodeID, _ arguments: SetupMappingIn) throws(Errno) {
         throw .ENOSYS
     }
-    package func removeMapping(_ caller: Caller, _ pieces: RemoveMappingList) throws(Errno) { throw .ENOSYS }
+    public func removeMapping(_ caller: Caller, _ pieces: RemoveMappingList) throws(Errno) { throw .ENOSYS }
 }

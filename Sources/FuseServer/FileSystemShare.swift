@@ -2,7 +2,7 @@
 import Errors
 
 /// What the workers' `FileSystem` objects have in common; the device's handle on the file system as a whole.
-package protocol FileSystemShare: AnyObject, Sendable {
+public protocol FileSystemShare: AnyObject, Sendable {
     /// The file system of one more thread. Called on that thread, because credentials belong to threads.
     ///
     /// - Parameter mayWait: whether its operations may wait for a disk. One that may not throws `Errno.mustWait` instead,
@@ -16,5 +16,5 @@ package protocol FileSystemShare: AnyObject, Sendable {
 
 extension Errno {
     /// Not of the system and never seen by a guest: the operation would wait for a disk, and its file system may not.
-    package static let mustWait = Errno(rawValue: .max)
+    public static let mustWait = Errno(rawValue: .max)
 }

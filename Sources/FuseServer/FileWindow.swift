@@ -2,14 +2,14 @@
 import Errors
 
 /// Some whole pages of the DAX window that show a piece of a file.
-package struct WindowPiece: Hashable, Sendable {
+public struct WindowPiece: Hashable, Sendable {
     /// Where in the window.
-    package var offset: UInt64
-    package var byteCount: UInt64
+    public var offset: UInt64
+    public var byteCount: UInt64
     /// Where in the file.
-    package var fileOffset: UInt64
+    public var fileOffset: UInt64
 
-    package init(offset: UInt64, byteCount: UInt64, fileOffset: UInt64) {
+    public init(offset: UInt64, byteCount: UInt64, fileOffset: UInt64) {
         self.offset = offset
         self.byteCount = byteCount
         self.fileOffset = fileOffset
@@ -17,7 +17,7 @@ package struct WindowPiece: Hashable, Sendable {
 }
 
 /// The DAX window of the device, as a file system fills it. Any thread; each call lasts until the VMM has answered.
-package protocol FileWindow: AnyObject, Sendable {
+public protocol FileWindow: AnyObject, Sendable {
     /// A power of two.
     var byteCount: Int { get }
     /// Whether the VMM that is connected has said that it maps what it is asked to.

@@ -26,16 +26,16 @@ extension FuseServer {
 }
 
 /// The entries of a REMOVEMAPPING, in the private copy of the request.
-@safe package struct RemoveMappingList {
+@safe public struct RemoveMappingList {
     static let entryByteCount = MemoryLayout<RemoveMappingOne>.size
     private let bytes: UnsafeRawBufferPointer
 
     /// - Parameter bytes: whole entries.
     init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = unsafe bytes }
 
-    package var count: Int { unsafe bytes.count / Self.entryByteCount }
+    public var count: Int { unsafe bytes.count / Self.entryByteCount }
 
-    package subscript(index: Int) -> RemoveMappingOne {
+    public subscript(index: Int) -> RemoveMappingOne {
         // SAFETY: the load is checked against the buffer's end.
         unsafe bytes.loadUnaligned(fromByteOffset: index * Self.entryByteCount, as: RemoveMappingOne.self)
     }

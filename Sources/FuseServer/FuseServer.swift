@@ -3,7 +3,7 @@ import Errors
 import FuseWire
 
 /// What became of a request.
-package enum Outcome: Equatable, Sendable {
+public enum Outcome: Equatable, Sendable {
     /// The first `scratchByteCount` bytes of the reply are in the scratch, beginning with the `fuse_out_header`;
     /// `directByteCount` more are already in the guest's pages. Their sum is `used.len` and the header's length.
     case reply(scratchByteCount: Int, directByteCount: Int)
@@ -19,34 +19,34 @@ package enum Outcome: Equatable, Sendable {
 ///
 /// It is total: whatever bytes the guest sends, the request gets an answer and the next one is served. It allocates
 /// nothing. The methods that answer each opcode are in the files named `FuseServer+…`.
-package final class FuseServer {
-    package let session: FuseSession
-    package var refusals: RefusalCounters { counted }
+public final class FuseServer {
+    public let session: FuseSession
+    public var refusals: RefusalCounters { counted }
     private var counted = RefusalCounters()
     /// What was wrong with the request that was handled last; nil when it was well-formed.
-    package var lastRefusal: WireError? { refusal }
+    public var lastRefusal: WireError? { refusal }
     private var refusal: WireError?
     let fileSystem: any FileSystem
     private let counts: RequestCounts
 
-    package init(fileSystem: any FileSystem, session: FuseSession) {
+    public init(fileSystem: any FileSystem, session: FuseSession) {
         self.fileSystem = fileSystem
         self.session = session
         counts = session.makeCounts()
     }
 
     /// The arguments of a WRITE end here and its data begins; as much of any request is enough for `inlineByteCount`.
-    package static let writeDataOffset = MemoryLayout<InHeader>.size + MemoryLayout<WriteIn>.size
+    public static let writeDataOffset = MemoryLayout<InHeader>.size + MemoryLayout<WriteIn>.size
     /// The longest request that is not a WRITE, so the size of the scratch for requests: a BATCH_FORGET of 64 Ki entries.
-    package static let maximumInlineByteCount = (1 << 20) + 4096
+    public static let maximumInlineByteCount = (1 << 20) + 4096
     /// The size of the scratch for replies; only READ has longer ones, which never pass through it.
-    package static let replyScratchByteCount = (1 << 20) + 4096
+    public static let replyScratchByteCount = (1 << 20) + 4096
 
     /// How many bytes from the front of a request of `totalByteCount` bytes `handle` needs as a private copy.
     ///
     /// `prefix` is the private copy of its first `writeDataOffset` bytes, or of all if it has fewer. A request that is too
     /// long to be served is not worth the copy; its prefix is enough to refuse it.
-    package static func inlineByteCount(prefix: UnsafeRawBufferPointer, totalByteCount: Int) -> Int {
+    public static func inlineByteCount(prefix: UnsafeRawBufferPointer, totalByteCount: Int) -> Int {
         let opcodeOffset = 4
         guard prefix.count >= opcodeOffset + 4, totalByteCount <= maximumInlineByteCount,
             unsafe prefix.loadUnaligned(fromByteOffset: opcodeOffset, as: UInt32.self)
@@ -56,7 +56,7 @@ package final class FuseServer {
     }
 
     /// The whole reply of a request that was deferred. `error` nil is success.
-    package static func headerOnlyReply(to unique: Unique, error: Errno?) -> OutHeader {
+    public static func headerOnlyReply(to unique: Unique, error: Errno?) -> OutHeader {
         var header = OutHeader()
         header.length = UInt32(MemoryLayout<OutHeader>.size)
         header.unique = unique.rawValue
@@ -66,7 +66,7 @@ package final class FuseServer {
     }
 
     /// The header of the reply to a READ that a `DeferralSource` took, when `count` bytes are in their place.
-    package func replyToRead(_ unique: Unique, count: Int) -> OutHeader {
+    public func replyToRead(_ unique: Unique, count: Int) -> OutHeader {
         counts.count(.read)
         var header = Self.headerOnlyReply(to: unique, error: nil)
         header.length += UInt32(clamping: count)
@@ -78,11 +78,11 @@ package final class FuseServer {
     /// - Parameters:
     ///   - message: the private copy of its first `inlineByteCount` bytes.
     ///   - totalByteCount: how many readable bytes its chain has.
-    ///   - data: for a WRITE, the readable bytes from `writeDataOffset` on.
+    ///   - data: for a WRITE, the readable bytes from `writeDataOffset` on; nobody looks at it else.
     ///   - replyScratch: private memory for the reply.
     ///   - replyCapacity: how many writable bytes the chain has.
-    ///   - replyData: the writable bytes behind the `fuse_out_header`, for READ. Its entries may get shortened.
-    package func handle(
+    ///   - replyData: the writable bytes behind the `fuse_out_header`, for READ; likewise. Its entries may get shortened.
+    public func handle(
         message: UnsafeRawBufferPointer, totalByteCount: Int, data: DataVector,
         replyScratch: UnsafeMutableRawBufferPointer, replyCapacity: Int, replyData: DataVector,
         deferrals: any DeferralSource

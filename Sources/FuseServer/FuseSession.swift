@@ -9,9 +9,9 @@ import Synchronization
 /// acquire before anything else. The guest sends nothing else before it has seen the INIT reply, so an agreement that
 /// changes under a running request only ever happens to a hostile guest, and then each word is still one that was
 /// negotiated. An `UnsafePointer<Atomic>` is a plain load on this memory; a lock would not survive the death of its owner.
-@safe package final class FuseSession: Sendable {
+@safe public final class FuseSession: Sendable {
     /// The size of the record, which is aligned to eight bytes and, when new, all zero.
-    package static let byteCount = 24
+    public static let byteCount = 24
 
     private nonisolated(unsafe) let words: UnsafePointer<Atomic<UInt64>>
     /// Of this process's workers, for people: no part of the record.
@@ -24,7 +24,7 @@ import Synchronization
     }
 
     /// Takes up the session that `record` holds, which must outlive this object.
-    package init(record: UnsafeMutableRawPointer) {
+    public init(record: UnsafeMutableRawPointer) {
         // SAFETY: Atomic<UInt64> is laid out like UInt64, and only accessed as such from here on.
         unsafe words = UnsafePointer(record.assumingMemoryBound(to: Atomic<UInt64>.self))
     }
@@ -39,17 +39,17 @@ import Synchronization
     var countedWorkers: [RequestCounts] { counts.withLock { $0 } }
 
     /// Between INIT and DESTROY.
-    package var isRunning: Bool { unsafe words[0].load(ordering: .acquiring) == Phase.running }
+    public var isRunning: Bool { unsafe words[0].load(ordering: .acquiring) == Phase.running }
     /// FUSE minor: the smaller of the guest's and ours.
-    package var minor: UInt32 {
+    public var minor: UInt32 {
         UInt32(truncatingIfNeeded: unsafe words[1].load(ordering: .relaxed))
     }
     /// In bytes: the most that one WRITE may carry.
-    package var maxWrite: UInt32 {
+    public var maxWrite: UInt32 {
         UInt32(truncatingIfNeeded: unsafe words[1].load(ordering: .relaxed) >> 32)
     }
     /// `InitFlags` that both sides agreed on.
-    package var flags: UInt64 { unsafe words[2].load(ordering: .relaxed) }
+    public var flags: UInt64 { unsafe words[2].load(ordering: .relaxed) }
 
     /// Takes the right to change the session; false while another worker has it.
     func beginChange() -> Bool {
@@ -69,5 +69,5 @@ import Synchronization
 
     /// Ends a change, or a session whose guest is gone: every request but INIT is refused. Also frees a session that a
     /// process left in the middle of a change.
-    package func stop() { unsafe words[0].store(Phase.none, ordering: .releasing) }
+    public func stop() { unsafe words[0].store(Phase.none, ordering: .releasing) }
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a READ comes to on the host: a pread(2) into the guest's pages.
-package struct HostRead: Sendable {
+public struct HostRead: Sendable {
     /// Open as long as the READ is handled.
-    package let descriptor: Int32
-    package let offset: Int
+    public let descriptor: Int32
+    public let offset: Int
     /// At least 1.
-    package let byteCount: Int
+    public let byteCount: Int
 
-    package init(descriptor: Int32, offset: Int, byteCount: Int) {
+    public init(descriptor: Int32, offset: Int, byteCount: Int) {
         self.descriptor = descriptor
         self.offset = offset
         self.byteCount = byteCount
@@ -16,7 +16,7 @@ package struct HostRead: Sendable {
 
     /// Whether `count` bytes may be less than there are: a read that stops before the end of the file stops at the end of a
     /// sector or page.
-    package func mayGoOn(after count: Int) -> Bool {
+    public func mayGoOn(after count: Int) -> Bool {
         count > 0 && count < byteCount && (offset &+ count) % 512 == 0
     }
 }

@@ -11,7 +11,7 @@ import FuseWire
 ///
 /// It remembers nothing: what is made is one of these, what is removed stays. Not final, for tests that want one operation
 /// to behave otherwise.
-package class NullFS: FileSystem {
+public class NullFS: FileSystem {
     private struct Node {
         let id: NodeID
         let name: StaticString
@@ -29,7 +29,7 @@ package class NullFS: FileSystem {
     /// How long the guest may keep what it is told, in seconds.
     private static let validity: UInt64 = 3600
 
-    package init() {}
+    public init() {}
 
     private static func node(_ id: NodeID) throws(Errno) -> Node {
         switch id.rawValue {
@@ -97,14 +97,14 @@ package class NullFS: FileSystem {
 
     // ---- session ----
 
-    package func initialize(_ offer: InitOffer) throws(Errno) -> InitChoice { InitChoice(flags: offer.flags) }
-    package func destroy() {}
-    package func requestBegan() {}
-    package func requestEnded() {}
+    public func initialize(_ offer: InitOffer) throws(Errno) -> InitChoice { InitChoice(flags: offer.flags) }
+    public func destroy() {}
+    public func requestBegan() {}
+    public func requestEnded() {}
 
     // ---- names ----
 
-    package func lookup(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) -> EntryOut {
+    public func lookup(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) -> EntryOut {
         try Self.requireDirectory(parent)
         guard parent == .root else { throw .ENOENT }
         let wanted = unsafe UnsafeRawBufferPointer(start: name.cString, count: name.byteCount)
@@ -116,70 +116,70 @@ package class NullFS: FileSystem {
         throw .ENOENT
     }
 
-    package func lookupSpecial(_ caller: Caller, nodeID: NodeID, parent: Bool) throws(Errno) -> EntryOut {
+    public func lookupSpecial(_ caller: Caller, nodeID: NodeID, parent: Bool) throws(Errno) -> EntryOut {
         Self.entry(parent ? Self.root : try Self.node(nodeID))
     }
 
-    package func forget(_ nodeID: NodeID, count: UInt64) {}
+    public func forget(_ nodeID: NodeID, count: UInt64) {}
 
-    package func mknod(
+    public func mknod(
         _ caller: Caller, parent: NodeID, name: Name, _ arguments: MknodIn
     ) throws(Errno) -> EntryOut {
         try Self.requireDirectory(parent)
         return Self.entry(Self.null)
     }
 
-    package func mkdir(
+    public func mkdir(
         _ caller: Caller, parent: NodeID, name: Name, _ arguments: MkdirIn
     ) throws(Errno) -> EntryOut {
         try Self.requireDirectory(parent)
         return Self.entry(Self.directory)
     }
 
-    package func symlink(_ caller: Caller, parent: NodeID, name: Name, target: Text) throws(Errno) -> EntryOut
+    public func symlink(_ caller: Caller, parent: NodeID, name: Name, target: Text) throws(Errno) -> EntryOut
     {
         try Self.requireDirectory(parent)
         return Self.entry(Self.link)
     }
 
-    package func link(
+    public func link(
         _ caller: Caller, nodeID: NodeID, newParent: NodeID, name: Name
     ) throws(Errno) -> EntryOut {
         try Self.requireDirectory(newParent)
         return Self.entry(try Self.node(nodeID))
     }
 
-    package func unlink(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) {
+    public func unlink(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) {
         try Self.requireDirectory(parent)
     }
 
-    package func rmdir(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) {
+    public func rmdir(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) {
         try Self.requireDirectory(parent)
     }
 
-    package func rename(
+    public func rename(
         _ caller: Caller, parent: NodeID, name: Name, newParent: NodeID, newName: Name, flags: UInt32
     ) throws(Errno) {
         try Self.requireDirectory(parent)
         try Self.requireDirectory(newParent)
     }
 
-    package func readlink(_ caller: Caller, nodeID: NodeID, into reply: inout ReplyBuffer) throws(Errno) {
+    public func readlink(_ caller: Caller, nodeID: NodeID, into reply: inout ReplyBuffer) throws(Errno) {
         guard nodeID == Self.link.id else { throw .EINVAL }
         guard unsafe reply.append(Self.bytes(Self.target)) else { throw .ENAMETOOLONG }
     }
 
     // ---- attributes ----
 
-    package func getattr(_ caller: Caller, nodeID: NodeID, handle: HandleID?) throws(Errno) -> AttrOut {
+    public func getattr(_ caller: Caller, nodeID: NodeID, handle: HandleID?) throws(Errno) -> AttrOut {
         try Self.attributesReply(nodeID)
     }
 
-    package func setattr(_ caller: Caller, nodeID: NodeID, _ arguments: SetAttrIn) throws(Errno) -> AttrOut {
+    public func setattr(_ caller: Caller, nodeID: NodeID, _ arguments: SetAttrIn) throws(Errno) -> AttrOut {
         try Self.attributesReply(nodeID)
     }
 
-    package func statx(
+    public func statx(
         _ caller: Caller, nodeID: NodeID, handle: HandleID?, _ arguments: StatxIn
     ) throws(Errno) -> StatxOut {
         let attributes = Self.attributes(try Self.node(nodeID))
@@ -193,11 +193,11 @@ package class NullFS: FileSystem {
         return reply
     }
 
-    package func access(_ caller: Caller, nodeID: NodeID, mask: UInt32) throws(Errno) {
+    public func access(_ caller: Caller, nodeID: NodeID, mask: UInt32) throws(Errno) {
         _ = try Self.node(nodeID)
     }
 
-    package func statfs(_ caller: Caller, nodeID: NodeID) throws(Errno) -> StatFSOut {
+    public func statfs(_ caller: Caller, nodeID: NodeID) throws(Errno) -> StatFSOut {
         var reply = StatFSOut()
         reply.bsize = 4096
         reply.frsize = 4096
@@ -208,18 +208,18 @@ package class NullFS: FileSystem {
 
     // ---- files ----
 
-    package func open(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
+    public func open(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
         guard nodeID == Self.null.id else { throw .EISDIR }
         return Self.openReply()
     }
 
-    package func create(
+    public func create(
         _ caller: Caller, parent: NodeID, name: Name, _ arguments: CreateIn
     ) throws(Errno) -> CreateOut {
         try tmpfile(caller, parent: parent, arguments)
     }
 
-    package func tmpfile(_ caller: Caller, parent: NodeID, _ arguments: CreateIn) throws(Errno) -> CreateOut {
+    public func tmpfile(_ caller: Caller, parent: NodeID, _ arguments: CreateIn) throws(Errno) -> CreateOut {
         try Self.requireDirectory(parent)
         var reply = CreateOut()
         reply.entry = Self.entry(Self.null)
@@ -227,7 +227,7 @@ package class NullFS: FileSystem {
         return reply
     }
 
-    package func read(
+    public func read(
         _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector,
         deferrals: any DeferralSource
     ) throws(Errno) -> Int {
@@ -235,42 +235,42 @@ package class NullFS: FileSystem {
         return 0
     }
 
-    package func write(
+    public func write(
         _ caller: Caller, nodeID: NodeID, _ arguments: WriteIn, from data: DataVector
     ) throws(Errno) -> Int {
         try Self.requireHandle(arguments.handle)
         return data.byteCount
     }
 
-    package func flush(_ caller: Caller, nodeID: NodeID, _ arguments: FlushIn) throws(Errno) {
+    public func flush(_ caller: Caller, nodeID: NodeID, _ arguments: FlushIn) throws(Errno) {
         try Self.requireHandle(arguments.handle)
     }
 
-    package func release(_ caller: Caller, nodeID: NodeID, _ arguments: ReleaseIn) throws(Errno) {
+    public func release(_ caller: Caller, nodeID: NodeID, _ arguments: ReleaseIn) throws(Errno) {
         try Self.requireHandle(arguments.handle)
     }
 
-    package func fsync(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
+    public func fsync(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
         try Self.requireHandle(arguments.handle)
     }
 
-    package func fallocate(_ caller: Caller, nodeID: NodeID, _ arguments: FallocateIn) throws(Errno) {
+    public func fallocate(_ caller: Caller, nodeID: NodeID, _ arguments: FallocateIn) throws(Errno) {
         try Self.requireHandle(arguments.handle)
     }
 
-    package func lseek(_ caller: Caller, nodeID: NodeID, _ arguments: LseekIn) throws(Errno) -> UInt64 {
+    public func lseek(_ caller: Caller, nodeID: NodeID, _ arguments: LseekIn) throws(Errno) -> UInt64 {
         try Self.requireHandle(arguments.handle)
         throw .ENXIO
     }
 
-    package func copyFileRange(
+    public func copyFileRange(
         _ caller: Caller, nodeID: NodeID, _ arguments: CopyFileRangeIn
     ) throws(Errno) -> UInt64 {
         try Self.requireHandle(arguments.handleIn)
         return 0
     }
 
-    package func ioctl(
+    public func ioctl(
         _ caller: Caller, nodeID: NodeID, _ arguments: IoctlIn, input: UnsafeRawBufferPointer,
         into reply: inout ReplyBuffer
     ) throws(Errno) -> Int32 {
@@ -278,22 +278,22 @@ package class NullFS: FileSystem {
         return 0
     }
 
-    package func syncfs(_ caller: Caller, nodeID: NodeID) throws(Errno) {}
+    public func syncfs(_ caller: Caller, nodeID: NodeID) throws(Errno) {}
 
     // ---- directories ----
 
-    package func opendir(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
+    public func opendir(_ caller: Caller, nodeID: NodeID, _ arguments: OpenIn) throws(Errno) -> OpenOut {
         try Self.requireDirectory(nodeID)
         return Self.openReply()
     }
 
-    package func readdir(
+    public func readdir(
         _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into reply: inout ReplyBuffer
     ) throws(Errno) {
         try list(nodeID, arguments, withEntries: false, into: &reply)
     }
 
-    package func readdirplus(
+    public func readdirplus(
         _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into reply: inout ReplyBuffer
     ) throws(Errno) {
         try list(nodeID, arguments, withEntries: true, into: &reply)
@@ -325,30 +325,30 @@ package class NullFS: FileSystem {
         }
     }
 
-    package func releasedir(_ caller: Caller, nodeID: NodeID, _ arguments: ReleaseIn) throws(Errno) {
+    public func releasedir(_ caller: Caller, nodeID: NodeID, _ arguments: ReleaseIn) throws(Errno) {
         try Self.requireHandle(arguments.handle)
     }
 
-    package func fsyncdir(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
+    public func fsyncdir(_ caller: Caller, nodeID: NodeID, _ arguments: FsyncIn) throws(Errno) {
         try Self.requireHandle(arguments.handle)
     }
 
     // ---- extended attributes ----
 
-    package func setxattr(
+    public func setxattr(
         _ caller: Caller, nodeID: NodeID, name: Text, value: UnsafeRawBufferPointer, _ arguments: SetXattrIn
     ) throws(Errno) {
         _ = try Self.node(nodeID)
     }
 
-    package func getxattr(
+    public func getxattr(
         _ caller: Caller, nodeID: NodeID, name: Text, size: Int, sizeOnly: Bool, into reply: inout ReplyBuffer
     ) throws(Errno) -> Int {
         _ = try Self.node(nodeID)
         throw .ENODATA
     }
 
-    package func listxattr(
+    public func listxattr(
         _ caller: Caller, nodeID: NodeID, size: Int, sizeOnly: Bool, into reply: inout ReplyBuffer
     ) throws(Errno) -> Int {
         _ = try Self.node(nodeID)
@@ -360,23 +360,23 @@ package class NullFS: FileSystem {
         return length
     }
 
-    package func removexattr(_ caller: Caller, nodeID: NodeID, name: Text) throws(Errno) { throw .ENODATA }
+    public func removexattr(_ caller: Caller, nodeID: NodeID, name: Text) throws(Errno) { throw .ENODATA }
 
     // ---- locks ----
 
-    package func getlk(_ caller: Caller, nodeID: NodeID, _ arguments: LockIn) throws(Errno) -> FileLock {
+    public func getlk(_ caller: Caller, nodeID: NodeID, _ arguments: LockIn) throws(Errno) -> FileLock {
         try Self.requireHandle(arguments.handle)
         var lock = arguments.lock
         lock.type = 2  // F_UNLCK: nobody holds it
         return lock
     }
 
-    package func setlk(
+    public func setlk(
         _ caller: Caller, nodeID: NodeID, _ arguments: LockIn, wait: Bool, deferrals: any DeferralSource
     ) throws(Errno) -> Completion {
         try Self.requireHandle(arguments.handle)
         return .done
     }
 
-    package func interrupt(_ unique: Unique) {}
+    public func interrupt(_ unique: Unique) {}
 }

@@ -4,7 +4,7 @@ import FuseWire
 
 extension WireError {
     /// What the guest gets for it.
-    package var errno: Errno {
+    public var errno: Errno {
         switch self {
         case .oversize, .longXattrValue: .E2BIG
         case .longName: .ENAMETOOLONG
@@ -20,15 +20,15 @@ extension WireError {
 }
 
 /// How often each kind of malformed request came, so that the worker can log the first of each kind.
-package struct RefusalCounters: Sendable {
+public struct RefusalCounters: Sendable {
     /// One for each case of `WireError`.
     private var counts: InlineArray<17, UInt64> = .init(repeating: 0)
 
-    package init() {}
+    public init() {}
 
-    package subscript(kind: WireError) -> UInt64 { counts[Int(kind.rawValue)] }
+    public subscript(kind: WireError) -> UInt64 { counts[Int(kind.rawValue)] }
 
-    package var total: UInt64 {
+    public var total: UInt64 {
         var sum: UInt64 = 0
         for index in counts.indices { sum &+= counts[index] }
         return sum

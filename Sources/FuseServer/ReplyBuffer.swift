@@ -4,22 +4,22 @@
 ///
 /// Its capacity is the smaller of the worker's scratch and what the guest made room for: an append that does not fit
 /// changes nothing and returns false, so a reply can never be longer than the guest's buffers.
-@safe package struct ReplyBuffer: ~Copyable {
+@safe public struct ReplyBuffer: ~Copyable {
     private let base: UnsafeMutableRawPointer
     /// In bytes, without the reply header.
-    package let capacity: Int
+    public let capacity: Int
     /// Bytes appended so far.
-    package private(set) var count = 0
+    public private(set) var count = 0
 
-    package init(base: UnsafeMutableRawPointer, capacity: Int) {
+    public init(base: UnsafeMutableRawPointer, capacity: Int) {
         unsafe self.base = unsafe base
         self.capacity = capacity
     }
 
-    package var remaining: Int { capacity - count }
+    public var remaining: Int { capacity - count }
 
     /// Appends a wire struct, which has no pointers and whose padding fields are zero.
-    package mutating func append<T: BitwiseCopyable>(_ value: T) -> Bool {
+    public mutating func append<T: BitwiseCopyable>(_ value: T) -> Bool {
         let size = MemoryLayout<T>.size
         guard size <= remaining else { return false }
         // SAFETY: the range is inside the scratch; storeBytes has no alignment demand.
@@ -29,7 +29,7 @@
     }
 
     /// Appends raw bytes.
-    package mutating func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count <= remaining else { return false }
         if let source = bytes.baseAddress {
             unsafe (base + count).copyMemory(from: source, byteCount: bytes.count)
@@ -39,7 +39,7 @@
     }
 
     /// Appends `n` zero bytes.
-    package mutating func appendZeros(_ n: Int) -> Bool {
+    public mutating func appendZeros(_ n: Int) -> Bool {
         guard n >= 0, n <= remaining else { return false }
         unsafe (base + count).initializeMemory(as: UInt8.self, repeating: 0, count: n)
         count += n
@@ -48,7 +48,7 @@
 
     /// Lets a system call write up to `remaining` bytes in place; `fill` gets the free space and returns how much it
     /// wrote, which must not be more than it got.
-    package mutating func appendInPlace<E: Error>(
+    public mutating func appendInPlace<E: Error>(
         _ fill: (UnsafeMutableRawBufferPointer) throws(E) -> Int
     ) throws(E) {
         let free = unsafe UnsafeMutableRawBufferPointer(start: base + count, count: remaining)
@@ -56,5 +56,5 @@
     }
 
     /// Forgets everything after the first `n` bytes.
-    package mutating func truncate(to n: Int) { count = min(count, max(0, n)) }
+    public mutating func truncate(to n: Int) { count = min(count, max(0, n)) }
 }

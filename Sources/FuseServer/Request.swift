@@ -18,9 +18,9 @@ enum Answer {
 ///
 /// What it refuses it remembers in `refusal`, because `throws(Errno)` carries no more than the guest gets to see.
 @safe struct Request {
-    private(set) var header = InHeader()
+    let header: InHeader
     private(set) var caller: Caller
-    private(set) var refusal: WireError?
+    private(set) var refusal: WireError? = nil
     /// What WRITE carries.
     let data: DataVector
     /// Where READ puts what it read.
@@ -38,19 +38,30 @@ enum Answer {
         replyCapacity: Int,
         replyData: DataVector
     ) {
-        // A header that is cut leaves zeros.
-        unsafe withUnsafeMutableBytes(of: &header) { bytes in
-            unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: message.prefix(bytes.count)))
+        let headerSize = MemoryLayout<InHeader>.size
+        if let start = message.baseAddress, message.count >= headerSize {
+            // SAFETY: the header is whole, and consists of integers.
+            unsafe header = start.loadUnaligned(as: InHeader.self)
+            unsafe reader = RequestReader(
+                UnsafeRawBufferPointer(start: start + headerSize, count: message.count - headerSize))
+        } else {
+            unsafe header = Self.headerOf(message)
+            unsafe reader = RequestReader(UnsafeRawBufferPointer(start: nil, count: 0))
         }
         caller = Caller(
             uid: header.uid, gid: header.gid, pid: header.pid, unique: Unique(rawValue: header.unique))
-        unsafe reader = RequestReader(
-            UnsafeRawBufferPointer(rebasing: message.dropFirst(MemoryLayout<InHeader>.size)))
         unsafe self.message = message
         self.data = data
         self.replyData = replyData
         unsafe self.replyBase = replyBase
         self.replyCapacity = replyCapacity
+    }
+
+    /// Of a message that ends before its header does: zeros for the rest.
+    private static func headerOf(_ message: UnsafeRawBufferPointer) -> InHeader {
+        var header = InHeader()
+        unsafe withUnsafeMutableBytes(of: &header) { unsafe $0.copyMemory(from: message) }
+        return header
     }
 
     var nodeID: NodeID { NodeID(rawValue: header.nodeID) }
@@ -96,22 +107,20 @@ enum Answer {
     // ---- arguments ----
 
     /// The next fixed-size struct.
+    @inline(__always)
     mutating func fixed<T: BitwiseCopyable>(_ type: T.Type = T.self) throws(Errno) -> T {
-        do throws(WireError) {
-            // SAFETY: wire structs are integers: every bit pattern is a value.
-            return unsafe try reader.take(MemoryLayout<T>.size).loadUnaligned(as: T.self)
-        } catch {
-            throw refuse(error)
-        }
+        do throws(WireError) { return try reader.take(type) } catch { throw refuse(error) }
     }
 
     /// The last fixed-size struct.
+    @inline(__always)
     mutating func last<T: BitwiseCopyable>(_ type: T.Type = T.self) throws(Errno) -> T {
         let value = try fixed(type)
         try end()
         return value
     }
 
+    @inline(__always)
     mutating func end() throws(Errno) {
         do throws(WireError) { try reader.end() } catch { throw refuse(error) }
     }

@@ -3,11 +3,11 @@ import FuseWire
 import Synchronization
 
 /// How many requests of each opcode one worker has handled. Only that worker counts, without a lock; others may look.
-package final class RequestCounts: Sendable {
+public final class RequestCounts: Sendable {
     /// By opcode; 0 is for all that have no name.
     private let counts = InlineArray<64, Atomic<UInt64>> { _ in Atomic(0) }
 
-    package init() {}
+    public init() {}
 
     /// A load and a store, not an atomic addition: there is one writer.
     func count(_ opcode: Opcode?) {
@@ -15,7 +15,7 @@ package final class RequestCounts: Sendable {
         counts[index].store(counts[index].load(ordering: .relaxed) &+ 1, ordering: .relaxed)
     }
 
-    package subscript(opcode: Opcode?) -> UInt64 {
+    public subscript(opcode: Opcode?) -> UInt64 {
         index(of: opcode).map { counts[$0].load(ordering: .relaxed) } ?? 0
     }
 
@@ -33,7 +33,7 @@ package final class RequestCounts: Sendable {
 extension FuseSession {
     /// What the workers have handled since the last call, for people: "12 requests: lookup 7, read 5"; nil if nothing. While
     /// no ring runs.
-    package func takeRequestSummary() -> String? {
+    public func takeRequestSummary() -> String? {
         let workers = countedWorkers
         let names: [Opcode?] = Opcode.allCases + [nil]
         let sums = names.map { name in (name: name, count: workers.reduce(0) { $0 &+ $1[name] }) }

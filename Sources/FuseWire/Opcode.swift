@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// `fuse_in_header.opcode`: every request of FUSE 7.45 that has a number, answered here or not.
-package enum Opcode: UInt32, CaseIterable, Sendable {
+public enum Opcode: UInt32, CaseIterable, Sendable {
     case lookup = 1
     case forget = 2
     case getattr = 3
@@ -56,10 +56,15 @@ package enum Opcode: UInt32, CaseIterable, Sendable {
 
     /// Whether a reply is never sent, whatever happens: the guest gives such a request no room for one. INTERRUPT may
     /// come with room (only /dev/fuse makes it), where a reply is allowed and means nothing.
-    package var isSilent: Bool { self == .forget || self == .batchForget || self == .interrupt }
+    @inlinable public var isSilent: Bool {
+        switch self {
+        case .forget, .batchForget, .interrupt: true
+        default: false
+        }
+    }
 
     /// Whether it makes an object, for which Linux may send its label and group in extension blocks.
-    package var mayHaveExtensions: Bool {
+    public var mayHaveExtensions: Bool {
         self == .mknod || self == .mkdir || self == .symlink || self == .create || self == .tmpfile
     }
 }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The FUSE versions spoken here.
-package enum ProtocolVersion {
-    package static let major: UInt32 = 7
+public enum ProtocolVersion {
+    public static let major: UInt32 = 7
     /// What the INIT reply names: always our own newest, for the guest gates its features on it.
-    package static let minor: UInt32 = 45
+    public static let minor: UInt32 = 45
     /// The oldest guest served (Linux 4.18); from here on no struct but `fuse_init_in` has changed its size unasked.
-    package static let oldestMinor: UInt32 = 27
+    public static let oldestMinor: UInt32 = 27
 }
 
 extension InitIn {
     /// What a guest older than minor 36 sends: everything before `flags2`.
-    package static let shortByteCount = 16
+    public static let shortByteCount = 16
 
     /// `flags` and, where the guest says that they are meant, `flags2`.
-    package var allFlags: UInt64 {
+    public var allFlags: UInt64 {
         let low = UInt64(flags)
         return low & InitFlags.initExtended == 0 ? low : low | UInt64(flags2) << 32
     }
@@ -22,7 +22,7 @@ extension InitIn {
 
 extension InitOut {
     /// Sets `flags` and `flags2`; high bits count for nothing unless `InitFlags.initExtended` is among them.
-    package mutating func setFlags(_ all: UInt64) {
+    public mutating func setFlags(_ all: UInt64) {
         flags = UInt32(truncatingIfNeeded: all)
         flags2 = UInt32(truncatingIfNeeded: all >> 32)
     }

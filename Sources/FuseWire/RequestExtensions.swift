@@ -5,19 +5,19 @@
 ///
 ///     type 0…31  fuse_secctx_header; the type is the number of labels, each {size, pad} name NUL value, padded
 ///     type 32    fuse_ext_header of FUSE_EXT_GROUPS: {number of groups} groups…, padded
-@safe package struct RequestExtensions {
+@safe public struct RequestExtensions {
     /// FUSE_SECURITY_CTX: the xattr's name, whose NUL lies right behind it, and its value.
-    package private(set) var label: (name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)?
+    public private(set) var label: (name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)?
     /// FUSE_EXT_GROUPS.
-    package private(set) var group: UInt32?
+    public private(set) var group: UInt32?
     /// Which flags of INIT must have been agreed on for these blocks.
-    package private(set) var neededFlags: UInt64 = 0
+    public private(set) var neededFlags: UInt64 = 0
 
     private static let groupsType: UInt32 = 32
 
     /// Parses blocks up to the end of `bytes`; each kind at most once, with at most one label and one group, which is
     /// all that Linux sends.
-    package init(_ bytes: UnsafeRawBufferPointer) throws(WireError) {
+    public init(_ bytes: UnsafeRawBufferPointer) throws(WireError) {
         var blocks = unsafe RequestReader(bytes)
         while blocks.remaining > 0 {
             let size: UInt32

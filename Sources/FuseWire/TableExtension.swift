@@ -2,9 +2,9 @@
 
 /// What a front-end and a daemon of ours agree on in words of INIT that no other peer uses (docs/version-table.md): that entries and
 /// attributes carry the object's slot where others have how long they are valid.
-package enum TableExtension {
+public enum TableExtension {
     /// The characters `vtb1`.
-    package static let mark: UInt32 = 0x3162_7476
+    public static let mark: UInt32 = 0x3162_7476
 }
 
 extension InitIn {
@@ -12,7 +12,7 @@ extension InitIn {
     private static let followerIndex = 10
 
     /// The front-end's follower, 0 to 63; nil where the front-end does not ask for slots.
-    package var follower: Int? {
+    public var follower: Int? {
         get {
             guard unused[Self.markIndex] == TableExtension.mark else { return nil }
             return Int(unused[Self.followerIndex] & 63)
@@ -28,7 +28,7 @@ extension InitOut {
     private static let markIndex = 9
 
     /// Whether the daemon tells slots.
-    package var tellsSlots: Bool {
+    public var tellsSlots: Bool {
         get {
             UInt32(unused[Self.markIndex]) | UInt32(unused[Self.markIndex + 1]) << 16 == TableExtension.mark
         }

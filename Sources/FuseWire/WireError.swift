@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Why a request was refused before any file system saw it. No payload: it costs nothing to throw and indexes counters.
-package enum WireError: UInt8, Error, CaseIterable, Sendable {
+public enum WireError: UInt8, Error, CaseIterable, Sendable {
     /// The chain holds less than a `fuse_in_header`.
     case shortHeader
     /// `fuse_in_header.length` is not what the chain holds.

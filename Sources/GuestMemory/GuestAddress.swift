@@ -2,15 +2,15 @@
 
 /// A guest-physical address: what descriptors carry. Not to be mixed up with the VMM's own virtual addresses
 /// ("user addresses"), in which vhost-user names the rings.
-package struct GuestAddress: Hashable, Comparable, Sendable {
-    package let rawValue: UInt64
+public struct GuestAddress: Hashable, Comparable, Sendable {
+    public let rawValue: UInt64
 
-    package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 
-    package static func < (a: GuestAddress, b: GuestAddress) -> Bool { a.rawValue < b.rawValue }
+    public static func < (a: GuestAddress, b: GuestAddress) -> Bool { a.rawValue < b.rawValue }
 
     /// This address plus `byteCount`; nil when that leaves the 64-bit address space or `byteCount` is negative.
-    package func advanced(by byteCount: Int) -> GuestAddress? {
+    public func advanced(by byteCount: Int) -> GuestAddress? {
         guard let distance = UInt64(exactly: byteCount) else { return nil }
         let (sum, overflow) = rawValue.addingReportingOverflow(distance)
         return overflow ? nil : GuestAddress(sum)

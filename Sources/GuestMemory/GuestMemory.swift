@@ -4,7 +4,7 @@ import Errors
 import HostOS
 
 /// Why a guest address range cannot be used.
-package enum MemoryFault: Error {
+public enum MemoryFault: Error {
     /// Some byte of the range lies in no region.
     case outsideMemory
     /// The list of host pieces is full.
@@ -17,15 +17,15 @@ package enum MemoryFault: Error {
 ///
 /// When the VMM changes its table, a new snapshot takes the old one's place; whoever still uses the old one keeps
 /// its regions mapped. Any thread may use a snapshot; lookups take no lock and allocate nothing.
-@safe package final class GuestMemory: @unchecked Sendable {
+@safe public final class GuestMemory: @unchecked Sendable {
     // SAFETY: @unchecked because of `extents`, which is written in init only.
 
     /// The most regions a table holds; the answer to VHOST_USER_GET_MAX_MEM_SLOTS. The kernel's vhost has the same
     /// limit, so every VMM copes with it.
-    package static let maximumRegions = 509
+    public static let maximumRegions = 509
 
     /// The regions by ascending guest address.
-    package let regions: [MemoryRegion]
+    public let regions: [MemoryRegion]
 
     /// What a lookup needs of `regions`, flat, so that it touches no reference count.
     @safe private struct Extent {
@@ -38,7 +38,7 @@ package enum MemoryFault: Error {
 
     /// A snapshot of `regions`, given in any order.
     /// - Throws: ENOSPC for more than `maximumRegions`, EEXIST when two overlap in guest addresses.
-    package init(regions: [MemoryRegion] = []) throws(Errno) {
+    public init(regions: [MemoryRegion] = []) throws(Errno) {
         guard regions.count <= Self.maximumRegions else { throw .ENOSPC }
         let sorted = regions.sorted { $0.guestAddress < $1.guestAddress }
         for (region, next) in zip(sorted, sorted.dropFirst()) {
@@ -61,14 +61,14 @@ package enum MemoryFault: Error {
 
     /// A snapshot with `region` too (VHOST_USER_ADD_MEM_REG).
     /// - Throws: ENOSPC when the table is full, EEXIST when it overlaps another region in guest addresses.
-    package func adding(_ region: MemoryRegion) throws(Errno) -> GuestMemory {
+    public func adding(_ region: MemoryRegion) throws(Errno) -> GuestMemory {
         try GuestMemory(regions: regions + [region])
     }
 
     /// A snapshot without the region that has exactly this place (VHOST_USER_REM_MEM_REG, whose offset is not
     /// compared).
     /// - Throws: ENOENT when there is none.
-    package func removing(
+    public func removing(
         guestAddress: GuestAddress, byteCount: UInt64, userAddress: UInt64
     ) throws(Errno) -> GuestMemory {
         let index = regions.firstIndex {
@@ -88,7 +88,7 @@ package enum MemoryFault: Error {
     ///
     /// The pieces stay valid as long as this snapshot lives. After an error, `list` may hold some of the pieces.
     /// - Complexity: O(log regions), no allocation.
-    package func append(
+    public func append(
         _ address: GuestAddress, byteCount: Int, to list: IOVectorList
     ) throws(MemoryFault) {
         try unsafe forEachPiece(of: address, byteCount: byteCount) {
@@ -99,7 +99,7 @@ package enum MemoryFault: Error {
     }
 
     /// Copies `buffer.count` bytes at `address` into `buffer`. After an error some of it may have been written.
-    package func copy(from address: GuestAddress, into buffer: UnsafeMutableRawBufferPointer)
+    public func copy(from address: GuestAddress, into buffer: UnsafeMutableRawBufferPointer)
         throws(MemoryFault)
     {
         guard let target = buffer.baseAddress else { return }
@@ -112,7 +112,7 @@ package enum MemoryFault: Error {
     }
 
     /// Copies `bytes` to `address`. After an error some of them may have been written.
-    package func copy(_ bytes: UnsafeRawBufferPointer, to address: GuestAddress) throws(MemoryFault) {
+    public func copy(_ bytes: UnsafeRawBufferPointer, to address: GuestAddress) throws(MemoryFault) {
         guard let source = bytes.baseAddress else { return }
         try unsafe forEachPiece(of: address, byteCount: bytes.count) {
             piece, done, length, mayShrink throws(MemoryFault) in
@@ -126,46 +126,34 @@ package enum MemoryFault: Error {
     ///
     /// The area is valid as long as this snapshot lives.
     /// - Throws: EFAULT when they do not lie in one region whose bytes stay, EINVAL when they are empty or misaligned.
-    package func area(at address: GuestAddress, byteCount: Int, alignment: Int) throws(Errno) -> SharedArea {
+    public func area(at address: GuestAddress, byteCount: Int, alignment: Int) throws(Errno) -> SharedArea {
         guard let index = extentIndex(of: address.rawValue) else { throw .EFAULT }
         return try regions[index].area(
             at: address.rawValue - regions[index].guestAddress.rawValue, byteCount: byteCount,
             alignment: alignment)
     }
 
+    /// The whole region around `address`, so that what lies near is translated without a lookup; `none` outside of memory, and
+    /// where the memory may go. Valid as long as this snapshot lives.
+    public func stretch(around address: GuestAddress) -> MemoryStretch {
+        guard let index = extentIndex(of: address.rawValue) else { return .none }
+        let extent = unsafe extents[index]
+        if extent.mayShrink { return .none }
+        return unsafe MemoryStretch(
+            start: extent.start, byteCount: extent.end - extent.start, base: extent.host)
+    }
+
     // MARK: User addresses
 
     /// The `byteCount` bytes at an address of the VMM's own, which is how vhost-user names rings. Otherwise like
     /// `area(at:byteCount:alignment:)`.
-    package func area(atUser address: UInt64, byteCount: Int, alignment: Int) throws(Errno) -> SharedArea {
+    public func area(atUser address: UInt64, byteCount: Int, alignment: Int) throws(Errno) -> SharedArea {
         // Only when a ring is set up, so a linear search is good enough.
         let region = regions.first {
             address >= $0.userAddress && address - $0.userAddress < UInt64($0.byteCount)
         }
         guard let region else { throw .EFAULT }
         return try region.area(at: address - region.userAddress, byteCount: byteCount, alignment: alignment)
-    }
-
-    // MARK: Hints
-
-    /// Asks the CPU for what will be read soon. An address outside guest memory is ignored.
-    package func prefetch(_ address: GuestAddress) {
-        guard let place = unsafe host(address, byteCount: 1) else { return }
-        unsafe vfs_prefetch(place)
-    }
-
-    /// The same for what the guest address at `place` leads to.
-    package func prefetch(through place: GuestAddress) {
-        guard place.rawValue % 8 == 0, let word = unsafe host(place, byteCount: 8) else { return }
-        prefetch(GuestAddress(unsafe vfs_load_relaxed64(word)))
-    }
-
-    private func host(_ address: GuestAddress, byteCount: UInt64) -> UnsafeMutableRawPointer? {
-        guard let index = extentIndex(of: address.rawValue) else { return nil }
-        let extent = unsafe extents[index]
-        guard extent.end - address.rawValue >= byteCount, !extent.mayShrink else { return nil }
-        // Fits: less than the region's length, which is an Int.
-        return unsafe extent.host + Int(address.rawValue - extent.start)
     }
 
     // MARK: Lookup

@@ -9,18 +9,18 @@ import HostOS
 /// Unmapped when the last snapshot, chain or area owner lets go of it. If the VMM shrinks the file later, an access
 /// ends the process with SIGBUS; the VMM is trusted not to. A region that shows a file of somebody else's, as the pieces of a DAX
 /// window do, `mayShrink`: it is only touched by system calls, which say EFAULT.
-@safe package final class MemoryRegion: Sendable {
+@safe public final class MemoryRegion: Sendable {
     /// Where the guest sees the region.
-    package let guestAddress: GuestAddress
+    public let guestAddress: GuestAddress
     /// Length in bytes, not zero.
-    package let byteCount: Int
+    public let byteCount: Int
     /// Where the VMM sees the region in its own address space.
-    package let userAddress: UInt64
+    public let userAddress: UInt64
     /// Where the region begins in its file, in bytes.
-    package let mmapOffset: UInt64
+    public let mmapOffset: UInt64
 
     /// Bytes may go at any time.
-    package let mayShrink: Bool
+    public let mayShrink: Bool
 
     private let mapping: Mapping
     /// Bytes of the mapping before the region.
@@ -30,7 +30,7 @@ import HostOS
     ///
     /// - Throws: EINVAL for an empty region, one that wraps around an address space, or a file that does not reach to
     ///   its end; what fstat, fstatfs, mmap (EACCES: not opened for writing; ENOMEM) or madvise fail with.
-    package init(
+    public init(
         adopting file: consuming OwnedDescriptor, guestAddress: GuestAddress, byteCount: UInt64,
         userAddress: UInt64, mmapOffset: UInt64, mayShrink: Bool = false
     ) throws(Errno) {

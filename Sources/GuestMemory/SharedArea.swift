@@ -9,71 +9,77 @@ import CLinux
 ///
 /// Offsets are computed by us from masked indices, never taken from a guest; one outside the area is our bug and traps.
 /// Values are in host byte order, which is virtio's little-endian order on every machine this project builds for.
-@safe package struct SharedArea: @unchecked Sendable {
+@safe public struct SharedArea: @unchecked Sendable {
     // SAFETY: @unchecked because of the pointer only; every access through it is atomic or an opaque copy.
-    @usableFromInline package let base: UnsafeMutableRawPointer
+    public let base: UnsafeMutableRawPointer
     /// Length in bytes.
-    @usableFromInline package let byteCount: Int
+    public let byteCount: Int
 
     /// - Parameter base: stays mapped as long as this value and its copies are used, aligned to 8 bytes where 64-bit
     ///   accesses are made and to the access otherwise.
-    package init(base: UnsafeMutableRawPointer, byteCount: Int) {
+    @inlinable public init(base: UnsafeMutableRawPointer, byteCount: Int) {
         unsafe self.base = base
         self.byteCount = byteCount
     }
 
     /// No memory at all.
-    package static let empty = unsafe SharedArea(base: .allocate(byteCount: 0, alignment: 16), byteCount: 0)
+    public static let empty = unsafe SharedArea(base: .allocate(byteCount: 0, alignment: 16), byteCount: 0)
 
     /// The part of `count` bytes from `offset`.
-    package func part(at offset: Int, byteCount count: Int) -> SharedArea {
+    public func part(at offset: Int, byteCount count: Int) -> SharedArea {
         unsafe SharedArea(base: at(offset, width: count), byteCount: count)
     }
 
     /// `offset`, checked to have `width` bytes of the area behind it.
-    @inlinable package func at(_ offset: Int, width: Int) -> UnsafeMutableRawPointer {
+    @inlinable public func at(_ offset: Int, width: Int) -> UnsafeMutableRawPointer {
         precondition(offset >= 0 && width >= 0 && offset <= byteCount &- width, "outside a shared area")
         return unsafe base + offset
     }
 
-    @inlinable package func loadAcquire16(_ offset: Int) -> UInt16 {
+    @inlinable public func loadAcquire16(_ offset: Int) -> UInt16 {
         unsafe vfs_load_acquire16(at(offset, width: 2))
     }
-    @inlinable package func loadRelaxed16(_ offset: Int) -> UInt16 {
+    @inlinable public func loadRelaxed16(_ offset: Int) -> UInt16 {
         unsafe vfs_load_relaxed16(at(offset, width: 2))
     }
-    @inlinable package func loadRelaxed32(_ offset: Int) -> UInt32 {
+    @inlinable public func loadRelaxed32(_ offset: Int) -> UInt32 {
         unsafe vfs_load_relaxed32(at(offset, width: 4))
     }
     /// Two neighbours of 64 bits, each loaded as a whole.
-    @inlinable package func loadRelaxedPair64(_ offset: Int) -> (UInt64, UInt64) {
+    @inlinable public func loadRelaxedPair64(_ offset: Int) -> (UInt64, UInt64) {
         let address = unsafe at(offset, width: 16)
         return unsafe (vfs_load_relaxed64(address), vfs_load_relaxed64(address + 8))
     }
-    @inlinable package func storeRelease16(_ offset: Int, _ value: UInt16) {
+    @inlinable public func storeRelease16(_ offset: Int, _ value: UInt16) {
         unsafe vfs_store_release16(at(offset, width: 2), value)
     }
-    @inlinable package func storeRelaxed16(_ offset: Int, _ value: UInt16) {
+    @inlinable public func storeRelaxed16(_ offset: Int, _ value: UInt16) {
         unsafe vfs_store_relaxed16(at(offset, width: 2), value)
     }
-    @inlinable package func storeRelaxed32(_ offset: Int, _ value: UInt32) {
+    @inlinable public func storeRelaxed32(_ offset: Int, _ value: UInt32) {
         unsafe vfs_store_relaxed32(at(offset, width: 4), value)
     }
-    @inlinable package func storeRelaxed64(_ offset: Int, _ value: UInt64) {
+    /// Two neighbours of 32 bits, each stored as a whole.
+    @inlinable public func storeRelaxedPair32(_ offset: Int, _ first: UInt32, _ second: UInt32) {
+        let address = unsafe at(offset, width: 8)
+        unsafe vfs_store_relaxed32(address, first)
+        unsafe vfs_store_relaxed32(address + 4, second)
+    }
+    @inlinable public func storeRelaxed64(_ offset: Int, _ value: UInt64) {
         unsafe vfs_store_relaxed64(at(offset, width: 8), value)
     }
 
     /// Asks the CPU for what will be read soon; a hint.
-    @inlinable package func prefetch(_ offset: Int) { unsafe vfs_prefetch(at(offset, width: 1)) }
+    @inlinable public func prefetch(_ offset: Int) { unsafe vfs_prefetch(at(offset, width: 1)) }
 
     /// A full memory fence: no access moves across it, not even a load before an earlier store.
-    @inlinable package static func fence() { vfs_fence() }
+    @inlinable public static func fence() { vfs_fence() }
 
     /// Lets a moment pass, for loops that load again and again.
-    @inlinable package static func relax() { vfs_relax() }
+    @inlinable public static func relax() { vfs_relax() }
 
     /// Writes zeros over the whole area; the other party must not be using it yet.
-    package func zero() {
+    public func zero() {
         unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     }
 }

@@ -4,6 +4,7 @@ import FuseWire
 import HostOS
 
 extension Attributes {
+    @inline(__always)
     init(_ status: FileStatus) {
         self.init()
         let raw = status.raw

@@ -11,8 +11,10 @@ extension HostFS {
     /// Remembers that `node` was seen with that bit, for as long as the guest knows it: a worker that forgot it could do so by
     /// what it saw before another one set it.
     func noteMode(of node: NodeID, _ status: FileStatus) {
-        let mode = UInt32(status.raw.stx_mode)
-        guard mode & (S_ISGID | S_IXGRP) == S_ISGID, status.type == FileType.regular,
+        // Numbers, because those of Glibc's module are calls: this is asked for each reply with attributes.
+        let (setGroupID, groupExecution): (UInt16, UInt16) = (0o2000, 0o010)
+        guard status.raw.stx_mode & (setGroupID | groupExecution) == setGroupID,
+            status.type == FileType.regular,
             let slot = share.inodes.slots.find(node.rawValue)
         else { return }
         share.inodes.record(slot).set(VFS_INODE_MANDATORY_BIT)

@@ -22,7 +22,7 @@ enum Wait: Int, CaseIterable {
 /// thread and back costs two wake-ups, which a call that is quick here (fsync on tmpfs, a clone on btrfs) never repays.
 final class WaitRecord: Sendable {
     /// In nanoseconds, by `Wait.rawValue`. Nothing is known at first, and taken for slow.
-    private let times: [Cell] = Wait.allCases.map { _ in Cell() }
+    private let times = InlineArray<16, Atomic<Int64>> { _ in Atomic(.max) }
 
     private let knownBefore = Atomic<Bool>(true)
 
@@ -33,10 +33,6 @@ final class WaitRecord: Sendable {
         set { knownBefore.store(newValue, ordering: .relaxed) }
     }
 
-    private final class Cell: Sendable {
-        let nanoseconds = Atomic<Int64>(.max)
-    }
-
     /// About two wake-ups of a sleeping thread on a virtual machine's CPU, where they are slowest.
     static let handOverNanoseconds: Int64 = 100_000
 
@@ -45,15 +41,14 @@ final class WaitRecord: Sendable {
     static let bytesPerNanosecond = 2
 
     func isWorthHandingOver(_ kind: Wait) -> Bool {
-        times[kind.rawValue].nanoseconds.load(ordering: .relaxed) > Self.handOverNanoseconds
+        times[kind.rawValue].load(ordering: .relaxed) > Self.handOverNanoseconds
     }
 
     /// A call has taken so long. One slow call counts for the next ones: the worst of them decides, and is forgotten by and
     /// by (an eighth each time).
     func note(_ kind: Wait, nanoseconds: Int64) {
-        let cell = times[kind.rawValue]
-        let known = cell.nanoseconds.load(ordering: .relaxed)
-        cell.nanoseconds.store(
+        let known = times[kind.rawValue].load(ordering: .relaxed)
+        times[kind.rawValue].store(
             nanoseconds >= known || known == .max ? nanoseconds : known - (known - nanoseconds) / 8,
             ordering: .relaxed)
     }

@@ -4,12 +4,12 @@ import Errors
 import Glibc
 
 /// A range of mapped memory, unmapped when its owner ends.
-@safe package struct Mapping: ~Copyable, @unchecked Sendable {
-    package let base: UnsafeMutableRawPointer
-    package let byteCount: Int
+@safe public struct Mapping: ~Copyable, @unchecked Sendable {
+    public let base: UnsafeMutableRawPointer
+    public let byteCount: Int
 
     /// Maps `byteCount` bytes of `descriptor` from `offset`, shared, readable and (unless `readOnly`) writable.
-    package init(sharing descriptor: Int32, offset: Int, byteCount: Int, readOnly: Bool = false) throws(Errno)
+    public init(sharing descriptor: Int32, offset: Int, byteCount: Int, readOnly: Bool = false) throws(Errno)
     {
         let protection = readOnly ? PROT_READ : PROT_READ | PROT_WRITE
         let address = unsafe mmap(nil, byteCount, protection, MAP_SHARED | MAP_NORESERVE, descriptor, offset)
@@ -22,7 +22,7 @@ import Glibc
 }
 
 /// A new memfd of `byteCount` zero bytes, close-on-exec; `name` shows in /proc/self/fd.
-package func makeMemoryFile(name: String, byteCount: Int) throws(Errno) -> OwnedDescriptor {
+public func makeMemoryFile(name: String, byteCount: Int) throws(Errno) -> OwnedDescriptor {
     let file = OwnedDescriptor(adopting: try systemCall { unsafe memfd_create(name, UInt32(MFD_CLOEXEC)) })
     let number = file.rawValue
     _ = try systemCall { ftruncate(number, byteCount) }

@@ -6,7 +6,7 @@ import Glibc
 // The ways to get a descriptor of an object of a share. None of them follows a symbolic link that the share contains.
 
 /// Opens `name`, a single component, in `directory`: confined to it whatever the name turns out to be. Close-on-exec.
-package func openBeneath(
+public func openBeneath(
     _ directory: Int32, _ name: UnsafePointer<CChar>, flags: Int32, mode: UInt32 = 0
 ) throws(Errno) -> OwnedDescriptor {
     // openat2(2) refuses what means nothing for O_PATH.
@@ -18,7 +18,7 @@ package func openBeneath(
 }
 
 /// Opens the object behind a name of /proc/self/fd once more, with other flags. Close-on-exec.
-package func openAgain(
+public func openAgain(
     _ processDescriptors: Int32, _ name: UnsafePointer<CChar>, flags: Int32
 ) throws(Errno) -> OwnedDescriptor {
     OwnedDescriptor(
@@ -28,7 +28,7 @@ package func openAgain(
 }
 
 /// Opens by file handle (`struct file_handle` at `handle`); needs CAP_DAC_READ_SEARCH. Close-on-exec.
-package func openHandle(
+public func openHandle(
     _ mount: Int32, _ handle: UnsafeMutableRawPointer, flags: Int32
 ) throws(Errno) -> OwnedDescriptor {
     OwnedDescriptor(
@@ -36,20 +36,20 @@ package func openHandle(
 }
 
 /// Room for one `struct file_handle` of any size, to be filled by the calls below.
-@safe package final class FileHandleBuffer {
+@safe public final class FileHandleBuffer {
     private static let maximumByteCount = 128  // MAX_HANDLE_SZ
     private let base = UnsafeMutableRawPointer.allocate(byteCount: 8 + maximumByteCount, alignment: 8)
 
-    package init() {}
+    public init() {}
     deinit { unsafe base.deallocate() }
 
     /// The `struct file_handle`.
-    package var address: UnsafeMutableRawPointer { unsafe base }
+    public var address: UnsafeMutableRawPointer { unsafe base }
     /// Of the opaque part; 0 when there is none.
-    package var byteCount: Int { Int(unsafe base.load(as: UInt32.self)) }
+    public var byteCount: Int { Int(unsafe base.load(as: UInt32.self)) }
 
     /// The handle of a name, and the id of its mount. Fails with EOPNOTSUPP where the file system has none.
-    package func load(_ directory: Int32, _ name: UnsafePointer<CChar>) throws(Errno) -> UInt32 {
+    public func load(_ directory: Int32, _ name: UnsafePointer<CChar>) throws(Errno) -> UInt32 {
         var mount: Int32 = 0
         unsafe base.storeBytes(of: UInt32(Self.maximumByteCount), as: UInt32.self)
         _ = try systemCall { unsafe vfs_name_to_handle(directory, name, base, &mount, 0) }
@@ -57,7 +57,7 @@ package func openHandle(
     }
 
     /// The handle of the object behind `descriptor`.
-    package func load(of descriptor: Int32) throws(Errno) -> UInt32 {
+    public func load(of descriptor: Int32) throws(Errno) -> UInt32 {
         var mount: Int32 = 0
         unsafe base.storeBytes(of: UInt32(Self.maximumByteCount), as: UInt32.self)
         _ = try systemCall { unsafe vfs_fd_to_handle(descriptor, base, &mount) }

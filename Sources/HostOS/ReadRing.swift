@@ -9,14 +9,14 @@ import Glibc
 /// of the ring does not tell about that, an eventfd does. Nothing here allocates after `init`.
 ///
 /// A seccomp filter does not see what is asked of a ring, so this one is restricted for good: it reads, and does nothing else.
-@safe package final class ReadRing {
+@safe public final class ReadRing {
     /// The most reads under way.
-    package static let capacity = 64
+    public static let capacity = 64
 
-    package struct Completion {
-        package let token: UInt64
+    public struct Completion {
+        public let token: UInt64
         /// Bytes read, or a negated errno.
-        package let result: Int32
+        public let result: Int32
     }
 
     private let descriptor: OwnedDescriptor
@@ -27,12 +27,12 @@ import Glibc
     private var submissionTail: UInt32 = 0
     private var completionHead: UInt32 = 0
     /// Reads that were started and whose results were not taken.
-    package var underWay: Int { started }
+    public var underWay: Int { started }
     private var started = 0
 
     /// - Parameter event: signalled, after `awaitCompletions`, when there is something to take.
     /// - Throws: ENOSYS or EPERM where the host does not let us have one, EINVAL before Linux 6.1.
-    package init(event: Int32) throws(Errno) {
+    public init(event: Int32) throws(Errno) {
         var parameters = io_uring_params()
         parameters.flags =
             IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG
@@ -67,7 +67,7 @@ import Glibc
     /// Starts a read of `count` vectors (at most IOV_MAX) from `offset`. The kernel copies the vectors and keeps the file open;
     /// the memory that they name must stay until the result is taken.
     /// - Throws: EBUSY when `capacity` reads are under way, and what io_uring_enter(2) fails with: nothing was started.
-    package func start(
+    public func start(
         _ file: Int32, _ vectors: UnsafePointer<iovec>, count: Int32, at offset: Int, token: UInt64
     ) throws(Errno) {
         guard started < Self.capacity else { throw .EBUSY }
@@ -98,14 +98,14 @@ import Glibc
 
     /// There may be something to take. At most two loads. Inlined into another room it would check for exclusive access, each
     /// time that a worker looks.
-    @inline(never) package var hasCompletions: Bool {
+    @inline(never) public var hasCompletions: Bool {
         guard started > 0 else { return false }
         return unsafe vfs_load_acquire32(at(offsets.cq_off.tail)) != completionHead
             || vfs_load_relaxed32(at(offsets.sq_off.flags)) & IORING_SQ_TASKRUN != 0
     }
 
     /// The result of one read that has ended; nil when there is none at the moment.
-    package func next() -> Completion? {
+    public func next() -> Completion? {
         guard started > 0 else { return nil }
         if let completion = take() { return completion }
         guard hasCompletions else { return nil }
@@ -126,7 +126,7 @@ import Glibc
     }
 
     /// Has the next end of a read signal the event. Returns true when there is something to take already.
-    package func awaitCompletions() -> Bool {
+    public func awaitCompletions() -> Bool {
         guard started > 0 else { return false }
         setWaking(true)
         // What ended before that has signalled nothing. The kernel marks it (IORING_SQ_TASKRUN) and looks whether to signal

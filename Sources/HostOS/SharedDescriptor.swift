@@ -2,14 +2,14 @@
 import Errors
 
 /// A file descriptor with several owners, closed when the last of them lets go.
-package final class SharedDescriptor: Sendable {
+public final class SharedDescriptor: Sendable {
     private let descriptor: OwnedDescriptor
 
-    package init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    public init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
 
     /// The number; valid as long as somebody owns this.
-    package var rawValue: Int32 { descriptor.rawValue }
+    public var rawValue: Int32 { descriptor.rawValue }
 
     /// A second descriptor of the same open file description.
-    package func duplicate() throws(Errno) -> OwnedDescriptor { try descriptor.duplicate() }
+    public func duplicate() throws(Errno) -> OwnedDescriptor { try descriptor.duplicate() }
 }

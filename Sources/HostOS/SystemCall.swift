@@ -5,8 +5,8 @@ import Glibc
 
 /// Makes a system call that returns −1 with `errno` on failure; restarts it when a signal interrupted it.
 ///
-/// Two concrete overloads instead of one generic: an unspecialised generic costs 14 ns more a call across modules.
-package func systemCall(_ call: () -> Int32) throws(Errno) -> Int32 {
+/// Put into its caller, so that `call` is no closure there.
+@inlinable public func systemCall(_ call: () -> Int32) throws(Errno) -> Int32 {
     while true {
         let result = call()
         if result != -1 { return result }
@@ -16,7 +16,7 @@ package func systemCall(_ call: () -> Int32) throws(Errno) -> Int32 {
 }
 
 /// The same for calls that return a byte count or an offset.
-package func systemCall(_ call: () -> Int) throws(Errno) -> Int {
+@inlinable public func systemCall(_ call: () -> Int) throws(Errno) -> Int {
     while true {
         let result = call()
         if result != -1 { return result }
@@ -26,7 +26,7 @@ package func systemCall(_ call: () -> Int) throws(Errno) -> Int {
 }
 
 /// The system's sentence for an error number, for people.
-package func describe(_ error: Errno) -> String {
+public func describe(_ error: Errno) -> String {
     // SAFETY: strerror returns a NUL-terminated string for every number; it is copied at once.
     unsafe String(cString: strerror(error.rawValue))
 }

@@ -2,19 +2,19 @@
 import CLinux
 
 /// One record of the handle table: a file or directory that the guest has open. A view, like `InodeRecord`.
-@safe package struct HandleRecord {
-    package let slot: UInt32
-    private let record: UnsafeMutablePointer<vfs_handle>
+@safe public struct HandleRecord {
+    public let slot: UInt32
+    @usableFromInline let record: UnsafeMutablePointer<vfs_handle>
 
-    package static let unknownPosition = UInt64.max
+    public static let unknownPosition = UInt64.max
 
-    package init(_ table: SlotTable, slot: UInt32) {
+    @inlinable public init(_ table: SlotTable, slot: UInt32) {
         self.slot = slot
         unsafe record = table.address(slot).assumingMemoryBound(to: vfs_handle.self)
     }
 
     /// Writes the body of a slot that is not published yet.
-    package func initialize(node: UInt64, descriptor: Int32, kind: UInt32, openFlags: UInt32) {
+    public func initialize(node: UInt64, descriptor: Int32, kind: UInt32, openFlags: UInt32) {
         unsafe record.pointee.slot.flags = 0
         unsafe record.pointee.node = node
         unsafe record.pointee.position = 0
@@ -24,14 +24,14 @@ import CLinux
     }
 
     /// The nodeid that it was opened by.
-    package var node: UInt64 { unsafe record.pointee.node }
-    package var descriptor: Int32 { unsafe record.pointee.descriptor }
-    package var kind: UInt32 { unsafe record.pointee.kind }
+    @inlinable public var node: UInt64 { unsafe record.pointee.node }
+    @inlinable public var descriptor: Int32 { unsafe record.pointee.descriptor }
+    @inlinable public var kind: UInt32 { unsafe record.pointee.kind }
     /// open(2) flags of the guest.
-    package var openFlags: UInt32 { unsafe record.pointee.open_flags }
+    @inlinable public var openFlags: UInt32 { unsafe record.pointee.open_flags }
 
     /// Where a directory's descriptor stands, or `unknownPosition`. Only under the directory's lock.
-    package var position: UInt64 {
+    public var position: UInt64 {
         get { unsafe record.pointee.position }
         nonmutating set { unsafe record.pointee.position = newValue }
     }

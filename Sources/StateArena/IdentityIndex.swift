@@ -7,14 +7,14 @@ import HostOS
 ///
 /// Derived from the records, so it is private memory of this process and can be rebuilt at any time. Not thread-safe: it
 /// lives inside its table's lock.
-@safe package struct IdentityIndex: ~Copyable, @unchecked Sendable {
+@safe public struct IdentityIndex: ~Copyable, @unchecked Sendable {
     private let table: SlotTable
     private var buckets: Mapping
     private(set) var bucketCount: Int
     /// Records in the index.
-    package private(set) var count = 0
+    public private(set) var count = 0
 
-    package init(_ table: SlotTable, bucketCount: Int = 1024) throws(Errno) {
+    public init(_ table: SlotTable, bucketCount: Int = 1024) throws(Errno) {
         self.table = table
         self.bucketCount = bucketCount
         buckets = try Mapping(anonymous: bucketCount * MemoryLayout<UInt32>.stride)
@@ -25,7 +25,7 @@ import HostOS
         return unsafe buckets.base.assumingMemoryBound(to: UInt32.self) + index
     }
 
-    package func find(_ identity: Identity) -> InodeRecord? {
+    public func find(_ identity: Identity) -> InodeRecord? {
         var slot = unsafe bucket(of: identity).pointee
         while slot != 0 {
             let record = InodeRecord(table, slot: slot)
@@ -36,14 +36,14 @@ import HostOS
     }
 
     /// Adds a record that is live and not in the index.
-    package mutating func insert(_ record: InodeRecord) {
+    public mutating func insert(_ record: InodeRecord) {
         if count >= bucketCount { grow() }
         link(record)
         record.set(VFS_INODE_INDEXED)
     }
 
     /// Takes a record out; nothing happens if it is not in the index.
-    package mutating func remove(_ record: InodeRecord) {
+    public mutating func remove(_ record: InodeRecord) {
         guard record.has(VFS_INODE_INDEXED) else { return }
         record.clear(VFS_INODE_INDEXED)
         count -= 1

@@ -2,22 +2,22 @@
 import CLinux
 
 /// What tells one object of the host from all others, also from a later one with the same inode number.
-package struct Identity: Hashable, Sendable {
+public struct Identity: Hashable, Sendable {
     /// st_ino.
-    package var number: UInt64
+    public var number: UInt64
     /// st_dev: major << 32 | minor.
-    package var device: UInt64
-    package var birthSeconds: Int64
+    public var device: UInt64
+    public var birthSeconds: Int64
     /// `unknownBirth` where the file system tells no birth time.
-    package var birthNanoseconds: UInt32
+    public var birthNanoseconds: UInt32
     /// STATX_MNT_ID: the same file below two mounts is two objects, with different ways to reach them.
-    package var mount: UInt32
+    public var mount: UInt32
     /// S_IFMT bits: the type of an object never changes.
-    package var type: UInt32
+    public var type: UInt32
 
-    package static let unknownBirth = UInt32.max
+    public static let unknownBirth = UInt32.max
 
-    package init(
+    public init(
         number: UInt64, device: UInt64, birthSeconds: Int64, birthNanoseconds: UInt32, mount: UInt32,
         type: UInt32
     ) {
@@ -41,17 +41,17 @@ package struct Identity: Hashable, Sendable {
 /// One record of the inode table: what the guest knows an object by.
 ///
 /// A view: valid while the arena is, meaningful while its slot is live and the worker holds it.
-@safe package struct InodeRecord {
-    package let slot: UInt32
-    private let record: UnsafeMutablePointer<vfs_inode>
+@safe public struct InodeRecord {
+    public let slot: UInt32
+    @usableFromInline let record: UnsafeMutablePointer<vfs_inode>
 
-    package init(_ table: SlotTable, slot: UInt32) {
+    @inlinable public init(_ table: SlotTable, slot: UInt32) {
         self.slot = slot
         unsafe record = table.address(slot).assumingMemoryBound(to: vfs_inode.self)
     }
 
     /// Writes the body of a slot that is not published yet.
-    package func initialize(_ identity: Identity, descriptor: Int32, flags: UInt32) {
+    public func initialize(_ identity: Identity, descriptor: Int32, flags: UInt32) {
         unsafe record.pointee.slot.flags = flags
         unsafe record.pointee.slot.next = 0
         unsafe record.pointee.lookups = 0
@@ -65,7 +65,7 @@ package struct Identity: Hashable, Sendable {
         unsafe record.pointee.handle_bytes = 0
     }
 
-    package var identity: Identity {
+    public var identity: Identity {
         unsafe Identity(
             number: record.pointee.number, device: record.pointee.device,
             birthSeconds: record.pointee.birth_seconds,
@@ -73,67 +73,67 @@ package struct Identity: Hashable, Sendable {
             type: record.pointee.type)
     }
 
-    package var mount: UInt32 { unsafe record.pointee.mount }
-    package var device: UInt64 { unsafe record.pointee.device }
-    package var number: UInt64 { unsafe record.pointee.number }
+    @inlinable public var mount: UInt32 { unsafe record.pointee.mount }
+    @inlinable public var device: UInt64 { unsafe record.pointee.device }
+    @inlinable public var number: UInt64 { unsafe record.pointee.number }
     /// S_IFMT bits.
-    package var type: UInt32 { unsafe record.pointee.type }
+    @inlinable public var type: UInt32 { unsafe record.pointee.type }
 
     /// How many references the guest holds. Only under the table's lock.
-    package var lookups: UInt64 {
+    public var lookups: UInt64 {
         get { unsafe record.pointee.lookups }
         nonmutating set { unsafe record.pointee.lookups = newValue }
     }
 
     // ---- flags: VFS_INODE_* ----
 
-    package func has(_ flag: Int) -> Bool {
-        unsafe withSlot { unsafe vfs_slot_flags($0) & UInt32(flag) != 0 }
-    }
-    package func set(_ flag: Int) { unsafe withSlot { unsafe vfs_slot_set_flags($0, UInt32(flag)) } }
-    package func clear(_ flag: Int) { unsafe withSlot { unsafe vfs_slot_clear_flags($0, UInt32(flag)) } }
+    @inlinable public func has(_ flag: Int) -> Bool { unsafe vfs_slot_flags(header) & UInt32(flag) != 0 }
+    public func set(_ flag: Int) { unsafe vfs_slot_set_flags(header, UInt32(flag)) }
+    public func clear(_ flag: Int) { unsafe vfs_slot_clear_flags(header, UInt32(flag)) }
 
-    private func withSlot<R>(_ body: (UnsafeMutablePointer<vfs_slot>) -> R) -> R {
-        // SAFETY: the slot header is the record's first member.
-        unsafe body(UnsafeMutableRawPointer(record).assumingMemoryBound(to: vfs_slot.self))
+    /// The slot header is the record's first member.
+    @inlinable var header: UnsafeMutablePointer<vfs_slot> {
+        unsafe UnsafeMutableRawPointer(record).assumingMemoryBound(to: vfs_slot.self)
     }
 
     // ---- the descriptor ----
 
     /// How `number` is stored that belongs to an open file of the guest, which lends it to the record.
-    package static func lent(_ number: Int32) -> Int32 { -2 - number }
+    @inlinable public static func lent(_ number: Int32) -> Int32 { -2 - number }
 
     /// The record's own or one that is lent; −1 while there is none.
-    package var descriptor: Int32 {
+    @inlinable public var descriptor: Int32 {
         let stored = unsafe vfs_inode_descriptor(record)
         return stored <= -2 ? -2 - stored : stored
     }
     /// Stores `number` if there is none; false if another thread was first.
-    package func install(_ number: Int32) -> Bool { unsafe vfs_inode_exchange(record, -1, number) }
+    public func install(_ number: Int32) -> Bool { unsafe vfs_inode_exchange(record, -1, number) }
     /// Takes the descriptor out, to be closed by the caller; −1 if there was none of the record's own.
-    package func takeDescriptor() -> Int32 { max(-1, unsafe vfs_inode_take(record)) }
+    public func takeDescriptor() -> Int32 { max(-1, unsafe vfs_inode_take(record)) }
 
-    package func isLent(_ number: Int32) -> Bool { unsafe vfs_inode_descriptor(record) == Self.lent(number) }
+    @inlinable public func isLent(_ number: Int32) -> Bool {
+        unsafe vfs_inode_descriptor(record) == Self.lent(number)
+    }
     /// Takes out `number` if it is lent to the record, and leaves a descriptor of its own or −1; false if it is not.
     @discardableResult
-    package func giveBack(_ number: Int32, keeping own: Int32 = -1) -> Bool {
+    public func giveBack(_ number: Int32, keeping own: Int32 = -1) -> Bool {
         unsafe vfs_inode_exchange(record, Self.lent(number), own)
     }
 
     // ---- the file handle: one that comes late is written while a descriptor stands in for it ----
 
-    package static let handleCapacity = Int(VFS_HANDLE_BYTES)
+    public static let handleCapacity = Int(VFS_HANDLE_BYTES)
 
-    package var hasHandle: Bool { unsafe record.pointee.handle_bytes != 0 }
+    @inlinable public var hasHandle: Bool { unsafe record.pointee.handle_bytes != 0 }
 
     /// Copies a `struct file_handle` of at most `handleCapacity` bytes into a record that is not published yet, or has
     /// a descriptor that only the caller may take out.
-    package func storeHandle(_ handle: UnsafeRawPointer, byteCount: Int) {
+    public func storeHandle(_ handle: UnsafeRawPointer, byteCount: Int) {
         unsafe handleAddress.copyMemory(from: handle, byteCount: 8 + min(byteCount, Self.handleCapacity))
     }
 
     /// Laid out as `struct file_handle`.
-    package var handleAddress: UnsafeMutableRawPointer {
+    public var handleAddress: UnsafeMutableRawPointer {
         unsafe UnsafeMutableRawPointer(record) + Int(64)
     }
 

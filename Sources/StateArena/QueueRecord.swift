@@ -3,20 +3,20 @@ import CLinux
 
 /// Where one virtqueue lies, how far it got, and which of its chains are being handled: what a successor needs to go on
 /// with the ring. Only the queue's worker writes it, with atomic stores; any thread may read.
-@safe package struct QueueRecord: @unchecked Sendable {
-    private let record: UnsafeMutablePointer<vfs_queue>
+@safe public struct QueueRecord: @unchecked Sendable {
+    @usableFromInline let record: UnsafeMutablePointer<vfs_queue>
     /// Keeps the record mapped.
     private let arena: StateArena
 
     /// nil when the arena has no such queue.
-    package init?(_ arena: StateArena, index: Int) {
+    public init?(_ arena: StateArena, index: Int) {
         guard let record = unsafe arena.queue(index) else { return nil }
         unsafe self.record = unsafe record
         self.arena = arena
     }
 
     /// The ring begins to run: addresses in the VMM's address space, size in descriptors, at most 1024.
-    package func start(
+    public func start(
         descriptorTable: UInt64, availableRing: UInt64, usedRing: UInt64, size: Int, nextAvailable: UInt16
     ) {
         unsafe record.pointee.descriptor_table = descriptorTable
@@ -29,7 +29,7 @@ import CLinux
     }
 
     /// The chain `head` was taken from the ring.
-    package func took(_ head: UInt16, nextAvailable: UInt16) {
+    @inlinable public func took(_ head: UInt16, nextAvailable: UInt16) {
         let sequence = unsafe record.pointee.sequence &+ 1
         unsafe record.pointee.sequence = sequence
         mark(head, sequence)
@@ -37,17 +37,17 @@ import CLinux
     }
 
     /// The chain `head` was answered.
-    package func completed(_ head: UInt16) { mark(head, 0) }
+    @inlinable public func completed(_ head: UInt16) { mark(head, 0) }
 
     /// The ring stopped with nothing in flight.
-    package func stop() { unsafe vfs_queue_set_size(record, 0) }
+    public func stop() { unsafe vfs_queue_set_size(record, 0) }
 
     /// How many chains are being handled.
-    package var inFlightCount: Int {
+    public var inFlightCount: Int {
         (0..<UInt16(VFS_QUEUE_MAX_SIZE)).count { unsafe vfs_queue_mark(record, $0) != 0 }
     }
 
-    private func mark(_ head: UInt16, _ sequence: UInt64) {
+    @inlinable func mark(_ head: UInt16, _ sequence: UInt64) {
         unsafe vfs_queue_set_mark(record, head, sequence)
     }
 }

@@ -6,10 +6,10 @@ import CLinux
 /// An identifier is slot | generation << 32. Finding is free of locks; `allocate`, `publish`, `retire` and `free` are
 /// called under the owner's lock. Slot 0 is never used, so no identifier is 0. Freed slots are used again first, so a
 /// table is never longer than the most records that were live at once.
-@safe package struct SlotTable: @unchecked Sendable {
-    private let base: UnsafeMutableRawPointer
-    private let stride: Int
-    package let capacity: UInt32
+@safe public struct SlotTable: @unchecked Sendable {
+    @usableFromInline let base: UnsafeMutableRawPointer
+    @usableFromInline let stride: Int
+    public let capacity: UInt32
     private let control: UnsafeMutablePointer<vfs_slot_control>
 
     init(
@@ -24,16 +24,17 @@ import CLinux
     }
 
     /// The record at `slot`, which must be below `capacity`. Reading a free record is harmless.
-    package func address(_ slot: UInt32) -> UnsafeMutableRawPointer {
+    @inlinable public func address(_ slot: UInt32) -> UnsafeMutableRawPointer {
         unsafe base + Int(min(slot, capacity &- 1)) * stride
     }
 
-    private func header(_ slot: UInt32) -> UnsafeMutablePointer<vfs_slot> {
+    @inlinable func header(_ slot: UInt32) -> UnsafeMutablePointer<vfs_slot> {
         unsafe address(slot).assumingMemoryBound(to: vfs_slot.self)
     }
 
     /// The slot that `identifier` names; nil if it is forged, or its record is no longer live.
-    package func find(_ identifier: UInt64) -> UInt32? {
+    @inlinable @inline(__always)
+    public func find(_ identifier: UInt64) -> UInt32? {
         let slot = UInt32(truncatingIfNeeded: identifier)
         guard slot != 0, slot < capacity else { return nil }
         let record = unsafe header(slot)
@@ -44,22 +45,22 @@ import CLinux
     }
 
     /// The identifier of the record now at `slot`.
-    package func identifier(of slot: UInt32) -> UInt64 {
+    @inlinable public func identifier(of slot: UInt32) -> UInt64 {
         unsafe UInt64(vfs_slot_generation(header(slot))) << 32 | UInt64(slot)
     }
 
-    package func isLive(_ slot: UInt32) -> Bool {
+    @inlinable public func isLive(_ slot: UInt32) -> Bool {
         unsafe slot < capacity && vfs_slot_state(header(slot)) == UInt32(VFS_SLOT_LIVE)
     }
 
     /// How many records are live.
-    package var liveCount: UInt32 { unsafe control.pointee.live }
+    public var liveCount: UInt32 { unsafe control.pointee.live }
 
     /// The slots that were ever used.
-    package var usedSlots: Range<UInt32> { unsafe 1..<control.pointee.unused }
+    public var usedSlots: Range<UInt32> { unsafe 1..<control.pointee.unused }
 
     /// Takes a free slot, whose body is to be written before `publish`; nil when the table is full.
-    package func allocate() -> UInt32? {
+    public func allocate() -> UInt32? {
         let free = unsafe control.pointee.free
         if free != 0 {
             unsafe control.pointee.free = header(free).pointee.next
@@ -72,19 +73,19 @@ import CLinux
     }
 
     /// Makes the record at `slot` live: the last store to it.
-    package func publish(_ slot: UInt32) {
+    public func publish(_ slot: UInt32) {
         unsafe control.pointee.live += 1
         unsafe vfs_slot_set_state(header(slot), UInt32(VFS_SLOT_LIVE))
     }
 
     /// Makes the live record at `slot` unfindable. It stays as it is for those that found it before.
-    package func retire(_ slot: UInt32) {
+    public func retire(_ slot: UInt32) {
         unsafe control.pointee.live -= 1
         unsafe vfs_slot_set_state(header(slot), UInt32(VFS_SLOT_RETIRED))
     }
 
     /// Gives the retired (or never published) slot back; nobody may use its record any more.
-    package func free(_ slot: UInt32) {
+    public func free(_ slot: UInt32) {
         let record = unsafe header(slot)
         unsafe vfs_slot_set_state(record, UInt32(VFS_SLOT_FREE))
         unsafe vfs_slot_set_generation(record, vfs_slot_generation(record) &+ 1)

@@ -7,25 +7,25 @@ import HostOS
 ///
 /// A process that maps the same memfd (and shares the descriptor table) can go on where this one stopped. The file is
 /// sparse: capacities cost address space, only records that were used cost memory. Layout: `arena.h`.
-package final class StateArena: Sendable {
+public final class StateArena: Sendable {
     /// How many records each table can hold.
-    package struct Capacities: Sendable {
-        package var inodes: UInt32 = 1 << 26
-        package var handles: UInt32 = 1 << 20
-        package var mounts: UInt32 = 1024
+    public struct Capacities: Sendable {
+        public var inodes: UInt32 = 1 << 26
+        public var handles: UInt32 = 1 << 20
+        public var mounts: UInt32 = 1024
         /// One hiprio queue and 64 request queues.
-        package var queues: UInt32 = 65
+        public var queues: UInt32 = 65
 
-        package init() {}
+        public init() {}
     }
 
     /// The memfd, for a successor to map.
-    package let file: OwnedDescriptor
+    public let file: OwnedDescriptor
     private let mapping: Mapping
     /// What the guest knows objects by; slot 1 is the root.
-    package let inodes: SlotTable
+    public let inodes: SlotTable
     /// What the guest has open.
-    package let handles: SlotTable
+    public let handles: SlotTable
     private let capacities: Capacities
     private let mountOffset: Int
     private let queueOffset: Int
@@ -33,7 +33,7 @@ package final class StateArena: Sendable {
     /// Makes an empty arena.
     ///
     /// - Throws: `ENOMEM` when the address space or the limit on it is too small, `EMFILE`.
-    package init(_ capacities: Capacities = Capacities()) throws(Errno) {
+    public init(_ capacities: Capacities = Capacities()) throws(Errno) {
         var end = MemoryLayout<vfs_arena>.size
         func table(_ count: UInt32, _ stride: Int) -> Int {
             let start = (end + 4095) & ~4095
@@ -82,18 +82,18 @@ package final class StateArena: Sendable {
     // SAFETY of the three below: the mapping lives as long as the arena, and every caller keeps the arena.
 
     /// What belongs to the connection and the session as a whole.
-    package var session: UnsafeMutablePointer<vfs_session> {
+    public var session: UnsafeMutablePointer<vfs_session> {
         unsafe Self.field(\.session, of: mapping.base.assumingMemoryBound(to: vfs_arena.self))
     }
 
     /// The record of queue `index`; nil if there is no such queue.
-    package func queue(_ index: Int) -> UnsafeMutablePointer<vfs_queue>? {
+    public func queue(_ index: Int) -> UnsafeMutablePointer<vfs_queue>? {
         guard index >= 0, index < Int(capacities.queues) else { return nil }
         return unsafe (mapping.base + queueOffset).assumingMemoryBound(to: vfs_queue.self) + index
     }
 
     /// The mount records, all of them.
-    package var mounts: UnsafeMutableBufferPointer<vfs_mount> {
+    public var mounts: UnsafeMutableBufferPointer<vfs_mount> {
         unsafe UnsafeMutableBufferPointer(
             start: (mapping.base + mountOffset).assumingMemoryBound(to: vfs_mount.self),
             count: Int(capacities.mounts))

@@ -17,15 +17,15 @@ import GuestMemory
 /// } while queue.enableNotifications()
 /// wait for the kick eventfd
 /// ```
-@safe package final class DeviceQueue {
+@safe public final class DeviceQueue {
     /// The longest indirect table that is accepted, in descriptors.
-    package static let maximumIndirectDescriptors = 2048
+    public static let maximumIndirectDescriptors = 2048
 
     private var layout: RingLayout
     private var features: RingFeatures = []
 
     /// The index of the available entry that the next pop takes: the answer to VHOST_USER_GET_VRING_BASE.
-    package var nextAvailable: UInt16 { position }
+    public var nextAvailable: UInt16 { position }
     private var position: UInt16 = 0
     /// The driver's index as last seen: entries before it are known to be there.
     private var knownAvailable: UInt16 = 0
@@ -39,24 +39,24 @@ import GuestMemory
     private var isFirstBatch = true
 
     /// Chains popped and not yet pushed.
-    package var inFlight: Int { popped }
+    public var inFlight: Int { popped }
     private var popped = 0
 
-    /// Private copies of indirect tables.
+    /// Private copies of indirect tables that cannot be read in place.
     private let indirectTable: SharedArea
     private let indirectStorage: UnsafeMutableRawPointer
 
     /// A queue without a ring: `start` gives it one, and nothing but `start` and `stop` may be called before.
-    package init() {
+    public init() {
         layout = .none
         let byteCount = Self.maximumIndirectDescriptors * Descriptor.byteCount
         unsafe indirectStorage = .allocate(byteCount: byteCount, alignment: Descriptor.byteCount)
-        // SAFETY: the storage lives as long as this object; `gather` reads only what `fetch` has written.
+        // SAFETY: the storage lives as long as this object; `gather` reads only what `table` has written.
         indirectTable = unsafe SharedArea(base: indirectStorage, byteCount: byteCount)
     }
 
     /// A queue that is started at once.
-    package convenience init(layout: RingLayout, nextAvailable: UInt16 = 0, features: RingFeatures) {
+    public convenience init(layout: RingLayout, nextAvailable: UInt16 = 0, features: RingFeatures) {
         self.init()
         start(layout, nextAvailable: nextAvailable, features: features)
     }
@@ -66,7 +66,7 @@ import GuestMemory
     /// Starts a ring where the driver and an earlier device left it.
     ///
     /// - Parameter nextAvailable: VHOST_USER_SET_VRING_BASE. The used index is taken from the ring's memory.
-    package func start(_ layout: RingLayout, nextAvailable: UInt16, features: RingFeatures) {
+    public func start(_ layout: RingLayout, nextAvailable: UInt16, features: RingFeatures) {
         self.layout = layout
         self.features = features
         position = nextAvailable
@@ -79,14 +79,14 @@ import GuestMemory
     }
 
     /// Lets go of the ring and its memory. `nextAvailable` stays.
-    package func stop() { layout = .none }
+    public func stop() { layout = .none }
 
     /// How many descriptors the ring has.
-    package var size: Int { layout.size }
+    public var size: Int { layout.size }
 
     /// Goes on with the same ring at other host addresses, after the memory table changed. The ring's content must be
     /// the same: the size is, and all indices continue.
-    package func relocate(to layout: RingLayout) {
+    public func relocate(to layout: RingLayout) {
         precondition(layout.size == self.layout.size, "a ring does not change its size while it runs")
         self.layout = layout
     }
@@ -94,10 +94,10 @@ import GuestMemory
     // MARK: Taking chains
 
     /// Whether a chain waits; one load, for polling.
-    package var hasAvailable: Bool { availableCount != 0 }
+    public var hasAvailable: Bool { availableCount != 0 }
 
     /// How many chains wait, as the driver says it: unchecked, for polling.
-    package var availableCount: Int {
+    public var availableCount: Int {
         Int(layout.available.loadAcquire16(RingLayout.indexOffset) &- position)
     }
 
@@ -109,7 +109,7 @@ import GuestMemory
     /// - Returns: false when the ring is empty; `chain` is then unchanged.
     /// - Throws: what is wrong with the ring; `chain` then holds nothing usable and the position has not moved.
     /// - Complexity: O(descriptors in the chain), no allocation.
-    package func pop(into chain: Chain, memory: GuestMemory) throws(RingFault) -> Bool {
+    public func pop(into chain: Chain, memory: GuestMemory) throws(RingFault) -> Bool {
         if knownAvailable == position {
             // Acquire: the entries and descriptors before this index are visible after it.
             let index = layout.available.loadAcquire16(RingLayout.indexOffset)
@@ -122,37 +122,39 @@ import GuestMemory
             layout.available.loadRelaxed16(layout.availableEntryOffset(position)), into: chain, memory: memory
         )
         position &+= 1
-        lookAhead(memory)
+        lookAhead(chain.near)
         return true
     }
 
     /// Leaves the chain that the last `pop` took, for whoever comes next. Once, and before anything else.
-    package func putBack() {
+    public func putBack() {
         position &-= 1
         popped -= 1
     }
 
     /// Takes the chain that begins at descriptor `head`, wherever it stands in the available ring: one that an earlier device has
     /// left behind. The same errors as `pop`.
-    package func take(_ head: UInt16, into chain: Chain, memory: GuestMemory) throws(RingFault) {
+    public func take(_ head: UInt16, into chain: Chain, memory: GuestMemory) throws(RingFault) {
         guard popped < layout.size else { throw .tooManyInFlight }
         guard head < layout.size else { throw .headOutOfRange }
         chain.begin(head: head, memory: memory)
-        if let table = try gather(
-            layout.descriptors, count: layout.size, from: head, into: chain, memory: memory)
+        var run = Chain.Run()
+        if let indirect = try gather(
+            layout.descriptors, count: layout.size, from: head, into: chain, &run, memory: memory)
         {
-            let count = try fetch(table, memory: memory)
-            let nested = try gather(indirectTable, count: count, from: 0, into: chain, memory: memory)
+            let (table, count) = try table(of: indirect, chain, memory: memory)
+            let nested = try gather(table, count: count, from: 0, into: chain, &run, memory: memory)
             guard nested == nil else { throw .nestedIndirect }
         }
-        try chain.finish(memory: memory)
+        try chain.finish(run, memory: memory)
         popped += 1
     }
 
     /// Asks the CPU for what the next pops will read, while this request is served: the guest has written it on another CPU, so
     /// that each of these reads would wait for that. One step a pop: the descriptor of the chain after the next two, the
     /// table of the one after the next, the request of the next. All of it is read again, and checked, by its pop.
-    private func lookAhead(_ memory: GuestMemory) {
+    /// What does not lie near the last request is left alone.
+    private func lookAhead(_ memory: MemoryStretch) {
         let known = knownAvailable &- position
         guard known > 0 else { return }
         let next = peek(position)
@@ -163,6 +165,7 @@ import GuestMemory
         layout.descriptors.prefetch(Int(availableHead(position &+ 2)) * Descriptor.byteCount)
     }
 
+    @inline(__always)
     private func peek(_ position: UInt16) -> Descriptor {
         Descriptor(availableHead(position), of: layout.descriptors)
     }
@@ -176,13 +179,14 @@ import GuestMemory
     /// Adds the descriptors of `table`, which has `count`, from `first` on to `chain`.
     /// - Returns: the indirect descriptor that the chain ends with, if it does.
     private func gather(
-        _ table: SharedArea, count: Int, from first: UInt16, into chain: Chain, memory: GuestMemory
+        _ table: SharedArea, count: Int, from first: UInt16, into chain: Chain, _ run: inout Chain.Run,
+        memory: GuestMemory
     ) throws(RingFault) -> Descriptor? {
         var index = first
         for _ in 0..<count {
             let descriptor = Descriptor(index, of: table)
             if descriptor.isIndirect { return descriptor }
-            try chain.append(descriptor, memory: memory)
+            try chain.append(descriptor, &run, memory: memory)
             guard descriptor.hasNext else { return nil }
             index = descriptor.next
             guard index < count else { throw .descriptorOutOfRange }
@@ -190,9 +194,11 @@ import GuestMemory
         throw .chainTooLong
     }
 
-    /// Copies the table that `descriptor` names into `indirectTable`.
-    /// - Returns: how many descriptors it has, at least one.
-    private func fetch(_ descriptor: Descriptor, memory: GuestMemory) throws(RingFault) -> Int {
+    /// The table that `descriptor` names, and how many descriptors it has, at least one: in place, where it lies in one region, as
+    /// each of its descriptors is fetched once like those of the ring; else a copy.
+    private func table(
+        of descriptor: Descriptor, _ chain: Chain, memory: GuestMemory
+    ) throws(RingFault) -> (SharedArea, count: Int) {
         guard features.contains(.indirectDescriptors) else { throw .indirectNotNegotiated }
         guard !descriptor.hasNext else { throw .indirectWithNext }
         let byteCount = Int(descriptor.byteCount)
@@ -200,12 +206,19 @@ import GuestMemory
         else {
             throw .badIndirectTableSize
         }
+        let count = byteCount / Descriptor.byteCount
+        if let host = unsafe chain.translate(descriptor.address, UInt64(byteCount), memory: memory),
+            UInt(bitPattern: host) % 8 == 0
+        {
+            // SAFETY: mapped as long as the chain holds `memory`, which is longer than the table is used.
+            return unsafe (SharedArea(base: host, byteCount: byteCount), count)
+        }
         do {
             try unsafe memory.copy(
                 from: descriptor.address,
                 into: UnsafeMutableRawBufferPointer(start: indirectStorage, count: byteCount))
         } catch { throw .addressOutsideMemory }
-        return byteCount / Descriptor.byteCount
+        return (indirectTable, count)
     }
 
     // MARK: Giving chains back
@@ -213,16 +226,20 @@ import GuestMemory
     /// Puts a popped chain into the used ring, in any order; the driver sees it at the next `publish`.
     ///
     /// - Parameter written: how many bytes of the writable part were written, from its start.
-    package func push(head: UInt16, written: UInt32) {
-        let offset = layout.usedElementOffset(nextUsed)
-        layout.used.storeRelaxed32(offset, UInt32(head))
-        layout.used.storeRelaxed32(offset + 4, written)
+    public func push(head: UInt16, written: UInt32) {
+        layout.used.storeRelaxedPair32(layout.usedElementOffset(nextUsed), UInt32(head), written)
         nextUsed &+= 1
         popped -= 1
     }
 
+    /// `push` and `publish` in one, for an answer that the driver shall see at once.
+    public func give(head: UInt16, written: UInt32) {
+        push(head: head, written: written)
+        publish()
+    }
+
     /// Makes everything pushed so far visible to the driver, with all that was written to the chains.
-    package func publish() {
+    public func publish() {
         if nextUsed == publishedUsed { return }
         layout.used.storeRelease16(RingLayout.indexOffset, nextUsed)
         publishedUsed = nextUsed
@@ -233,7 +250,7 @@ import GuestMemory
     /// With EVENT_IDX the first batch always gets one.
     ///
     /// Spec: virtio 1.3 §2.7.7.
-    package func needsNotification() -> Bool {
+    public func needsNotification() -> Bool {
         let old = notifiedUsed
         if old == publishedUsed { return false }
         defer { isFirstBatch = false }
@@ -251,7 +268,7 @@ import GuestMemory
 
     /// Tells the driver that it need not kick. With EVENT_IDX that is so by itself, from the first kick after
     /// `enableNotifications` on; a hint in any case, kicks may still come.
-    package func disableNotifications() {
+    public func disableNotifications() {
         if features.contains(.eventIndex) { return }
         layout.used.storeRelaxed16(RingLayout.flagsOffset, RingLayout.noNotification)
     }
@@ -261,7 +278,7 @@ import GuestMemory
     /// - Parameter count: with EVENT_IDX, how many chains the kick may wait for, at most the ring's size; without, it
     ///   comes at the first.
     /// - Returns: true when as many are there already, for which no kick may come: go on popping instead of sleeping.
-    package func enableNotifications(after count: UInt16 = 1) -> Bool {
+    public func enableNotifications(after count: UInt16 = 1) -> Bool {
         guard features.contains(.eventIndex) else {
             layout.used.storeRelaxed16(RingLayout.flagsOffset, 0)
             SharedArea.fence()

@@ -3,36 +3,36 @@ import Errors
 import GuestMemory
 
 /// A piece of memory that the driver gives to the device.
-package struct GuestBuffer: Sendable {
-    package var address: GuestAddress
-    package var byteCount: UInt32
+public struct GuestBuffer: Sendable {
+    public var address: GuestAddress
+    public var byteCount: UInt32
 
-    package init(_ address: GuestAddress, byteCount: UInt32) {
+    public init(_ address: GuestAddress, byteCount: UInt32) {
         self.address = address
         self.byteCount = byteCount
     }
 }
 
 /// Memory for one indirect descriptor table: the guest's view and ours of the same bytes, 16 per descriptor.
-package struct IndirectTable: Sendable {
-    package let address: GuestAddress
-    package let area: SharedArea
+public struct IndirectTable: Sendable {
+    public let address: GuestAddress
+    public let area: SharedArea
 
     /// - Parameter area: aligned to 16 bytes; belongs to the chain from `add` until its `popUsed`.
-    package init(address: GuestAddress, area: SharedArea) {
+    public init(address: GuestAddress, area: SharedArea) {
         self.address = address
         self.area = area
     }
 }
 
 /// What the device says about a chain it has finished with.
-package struct UsedElement: Equatable, Sendable {
+public struct UsedElement: Equatable, Sendable {
     /// What `DriverQueue.add` returned for the chain.
-    package let head: UInt16
+    public let head: UInt16
     /// How many bytes the device wrote into the chain's writable part.
-    package let written: UInt32
+    public let written: UInt32
 
-    package init(head: UInt16, written: UInt32) {
+    public init(head: UInt16, written: UInt32) {
         self.head = head
         self.written = written
     }
@@ -50,7 +50,7 @@ package struct UsedElement: Equatable, Sendable {
 /// repeat { while let element = try queue.popUsed() { … } } while queue.enableInterrupts()
 /// wait for the call eventfd
 /// ```
-package final class DriverQueue {
+public final class DriverQueue {
     private let layout: RingLayout
     private let features: RingFeatures
 
@@ -58,7 +58,7 @@ package final class DriverQueue {
     private var links: [UInt16]
     private var firstFree: UInt16 = 0
     /// Descriptors that belong to no chain.
-    package var freeDescriptors: Int { free }
+    public var freeDescriptors: Int { free }
     private var free: Int
 
     private struct Record {
@@ -69,22 +69,22 @@ package final class DriverQueue {
     /// By head: the chains that were added and not yet taken back.
     private var records: [Record]
     /// Chains added and not yet taken back.
-    package var outstanding: Int { added }
+    public var outstanding: Int { added }
     private var added = 0
 
     /// Our index in the available ring, including chains not yet published.
-    package var nextAvailable: UInt16 { position }
+    public var nextAvailable: UInt16 { position }
     private var position: UInt16 = 0
     private var publishedAvailable: UInt16 = 0
     /// The available index when `needsKick` was last asked.
     private var kickedAvailable: UInt16 = 0
     /// The index of the used element that the next `popUsed` takes.
-    package var nextUsed: UInt16 { usedPosition }
+    public var nextUsed: UInt16 { usedPosition }
     private var usedPosition: UInt16 = 0
     private var knownUsed: UInt16 = 0
 
     /// Makes an empty ring: zeroes its memory, which the device must not be using yet.
-    package init(layout: RingLayout, features: RingFeatures) {
+    public init(layout: RingLayout, features: RingFeatures) {
         self.layout = layout
         self.features = features
         free = layout.size
@@ -97,7 +97,7 @@ package final class DriverQueue {
     }
 
     /// How many descriptors the ring has.
-    package var size: Int { layout.size }
+    public var size: Int { layout.size }
 
     // MARK: Giving chains to the device
 
@@ -111,7 +111,7 @@ package final class DriverQueue {
     /// - Returns: the chain's head, which names it until it comes back.
     /// - Throws: ENOSPC when too few descriptors are free now; EINVAL when the chain is empty, longer than the ring or
     ///   the table, or indirect without the feature.
-    package func add(
+    public func add(
         readable: Span<GuestBuffer>, writable: Span<GuestBuffer>, indirectTable: IndirectTable? = nil
     ) throws(Errno) -> UInt16 {
         let count = readable.count + writable.count
@@ -166,7 +166,7 @@ package final class DriverQueue {
     }
 
     /// Makes everything added so far visible to the device, with all that was written to the buffers.
-    package func publish() {
+    public func publish() {
         if position == publishedAvailable { return }
         layout.available.storeRelease16(RingLayout.indexOffset, position)
         publishedAvailable = position
@@ -176,7 +176,7 @@ package final class DriverQueue {
     /// `publish`, and kick if so: the answer is not given twice.
     ///
     /// Spec: virtio 1.3 §2.7.13.4, §2.7.10.
-    package func needsKick() -> Bool {
+    public func needsKick() -> Bool {
         let old = kickedAvailable
         if old == publishedAvailable { return false }
         // Full fence: the store of the available index before the load of the device's wish.
@@ -192,12 +192,12 @@ package final class DriverQueue {
     // MARK: Taking chains back
 
     /// Whether a used chain waits; one load, for polling.
-    package var hasUsed: Bool { layout.used.loadAcquire16(RingLayout.indexOffset) != usedPosition }
+    public var hasUsed: Bool { layout.used.loadAcquire16(RingLayout.indexOffset) != usedPosition }
 
     /// Takes back the next used chain: its head and buffers are free again.
     /// - Returns: nil when none waits.
     /// - Throws: what is wrong with the ring; the position has not moved.
-    package func popUsed() throws(RingFault) -> UsedElement? {
+    public func popUsed() throws(RingFault) -> UsedElement? {
         if knownUsed == usedPosition {
             // Acquire: the elements before this index, and what was written to their chains, are visible after it.
             let index = layout.used.loadAcquire16(RingLayout.indexOffset)
@@ -233,7 +233,7 @@ package final class DriverQueue {
 
     /// Tells the device that it need not interrupt; a hint, interrupts may still come. With EVENT_IDX that is so by
     /// itself, from the first interrupt after `enableInterrupts` on.
-    package func disableInterrupts() {
+    public func disableInterrupts() {
         if features.contains(.eventIndex) { return }
         layout.available.storeRelaxed16(RingLayout.flagsOffset, RingLayout.noNotification)
     }
@@ -241,7 +241,7 @@ package final class DriverQueue {
     /// Asks the device for an interrupt at the next used chain. Always call it before sleeping.
     ///
     /// - Returns: true when a used chain is there already, for which no interrupt may come: go on popping.
-    package func enableInterrupts() -> Bool {
+    public func enableInterrupts() -> Bool {
         if features.contains(.eventIndex) {
             layout.available.storeRelaxed16(layout.usedEventOffset, usedPosition)
         } else {

@@ -5,7 +5,7 @@ import GuestMemory
 ///
 /// Each ring keeps its last `size` entries, so the answer is exact as long as no more have passed between two looks. When more
 /// have, nothing is known until a look finds that all chains have come back.
-package struct InFlightWatch {
+public struct InFlightWatch {
     private let layout: RingLayout
     /// Up to where each ring has been read.
     private var available: UInt16
@@ -15,7 +15,7 @@ package struct InFlightWatch {
     private var isLost = false
 
     /// - Parameter nextAvailable: where the device begins; nothing may be in flight then.
-    package init(_ layout: RingLayout, nextAvailable: UInt16) {
+    public init(_ layout: RingLayout, nextAvailable: UInt16) {
         self.layout = layout
         available = nextAvailable
         used = layout.used.loadAcquire16(RingLayout.indexOffset)
@@ -26,7 +26,7 @@ package struct InFlightWatch {
     ///
     /// - Returns: whether anything has.
     @discardableResult
-    package mutating func look() -> Bool {
+    public mutating func look() -> Bool {
         // Used first: what it has was made available before.
         let newUsed = layout.used.loadAcquire16(RingLayout.indexOffset)
         let newAvailable = layout.available.loadAcquire16(RingLayout.indexOffset)
@@ -56,13 +56,13 @@ package struct InFlightWatch {
     }
 
     /// The heads of the chains in flight, as of the last look; nil when too much has passed unseen.
-    package var heads: [UInt16]? {
+    public var heads: [UInt16]? {
         let heads = balance.indices.filter { balance[$0] == 1 }.map { UInt16($0) }
         return isLost || heads.count != Int(available &- used) ? nil : heads
     }
 
     /// How many chains are in flight, which is known in any case.
-    package var count: Int { Int(available &- used) }
+    public var count: Int { Int(available &- used) }
     /// The index of the next available entry.
-    package var nextAvailable: UInt16 { available }
+    public var nextAvailable: UInt16 { available }
 }

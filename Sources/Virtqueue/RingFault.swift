@@ -2,7 +2,7 @@
 
 /// What the other side of a ring did wrong. The ring cannot be used any more: after a bad index or descriptor there is
 /// no telling which requests were meant.
-package enum RingFault: Error, Hashable, Sendable, CaseIterable {
+public enum RingFault: Error, Hashable, Sendable, CaseIterable {
     // Seen by the device.
 
     /// The available index ran ahead by more than the queue size.

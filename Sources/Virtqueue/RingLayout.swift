@@ -3,19 +3,19 @@ import Errors
 import GuestMemory
 
 /// The negotiated features that change how a ring works; the bit positions are virtio's.
-package struct RingFeatures: OptionSet, Sendable {
-    package let rawValue: UInt64
-    package init(rawValue: UInt64) { self.rawValue = rawValue }
+public struct RingFeatures: OptionSet, Sendable {
+    public let rawValue: UInt64
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
 
     /// VIRTIO_F_INDIRECT_DESC (28): a descriptor may name a table of descriptors.
-    package static let indirectDescriptors = RingFeatures(rawValue: 1 << 28)
+    public static let indirectDescriptors = RingFeatures(rawValue: 1 << 28)
     /// VIRTIO_F_EVENT_IDX (29): each side says at which index it wants to be notified.
-    package static let eventIndex = RingFeatures(rawValue: 1 << 29)
+    public static let eventIndex = RingFeatures(rawValue: 1 << 29)
     /// All that this room implements.
-    package static let all: RingFeatures = [.indirectDescriptors, .eventIndex]
+    public static let all: RingFeatures = [.indirectDescriptors, .eventIndex]
 
     /// The ring features among a device's negotiated `features`.
-    package init(negotiated features: UInt64) { self = RingFeatures(rawValue: features).intersection(.all) }
+    public init(negotiated features: UInt64) { self = RingFeatures(rawValue: features).intersection(.all) }
 }
 
 /// Where the three parts of a split ring lie, and their format (virtio 1.3 §2.7; little-endian, as our hosts are).
@@ -25,15 +25,15 @@ package struct RingFeatures: OptionSet, Sendable {
 /// used         { le16 flags; le16 index; {le32 id; le32 length;} ring[size]; le16 avail_event; }
 ///                                                                                   6 + 8 × size, aligned to 4
 /// ```
-package struct RingLayout: Sendable {
+public struct RingLayout: Sendable {
     /// The largest size that virtio allows for a split ring.
-    package static let maximumSize = 32768
+    public static let maximumSize = 32768
 
     /// Descriptors in the ring: a power of two.
-    package let size: Int
-    package let descriptors: SharedArea
-    package let available: SharedArea
-    package let used: SharedArea
+    public let size: Int
+    public let descriptors: SharedArea
+    public let available: SharedArea
+    public let used: SharedArea
     /// Keeps the areas mapped.
     private let memory: GuestMemory?
 
@@ -51,7 +51,7 @@ package struct RingLayout: Sendable {
     /// - Parameter maximumSize: the largest size to accept.
     /// - Throws: EINVAL when `size` is no power of two or too large, or an address is misaligned; EFAULT when one of
     ///   the parts does not lie in one region of `memory`.
-    package init(
+    public init(
         size: Int, maximumSize: Int = 1024, userDescriptors: UInt64, userAvailable: UInt64, userUsed: UInt64,
         memory: GuestMemory
     ) throws(Errno) {
@@ -67,7 +67,7 @@ package struct RingLayout: Sendable {
 
     /// A ring whose parts follow one another from the guest address `base`, as `contiguousByteCount` says: how a
     /// driver of ours lays out a ring in memory it owns. The same errors.
-    package init(
+    public init(
         size: Int, maximumSize: Int = RingLayout.maximumSize, contiguousAt base: GuestAddress,
         memory: GuestMemory
     ) throws(Errno) {
@@ -88,20 +88,20 @@ package struct RingLayout: Sendable {
 
     // MARK: Sizes, in bytes, for a valid ring size
 
-    package static func descriptorsByteCount(_ size: Int) -> Int { 16 * size }
-    package static func availableByteCount(_ size: Int) -> Int { 6 + 2 * size }
-    package static func usedByteCount(_ size: Int) -> Int { 6 + 8 * size }
+    public static func descriptorsByteCount(_ size: Int) -> Int { 16 * size }
+    public static func availableByteCount(_ size: Int) -> Int { 6 + 2 * size }
+    public static func usedByteCount(_ size: Int) -> Int { 6 + 8 * size }
 
     // A contiguous ring gives each part its own cache lines: the two sides write different parts.
 
     /// Where the available ring begins in a contiguous ring.
-    package static func availableOffset(_ size: Int) -> Int { roundToCacheLine(descriptorsByteCount(size)) }
+    public static func availableOffset(_ size: Int) -> Int { roundToCacheLine(descriptorsByteCount(size)) }
     /// Where the used ring begins in a contiguous ring.
-    package static func usedOffset(_ size: Int) -> Int {
+    public static func usedOffset(_ size: Int) -> Int {
         availableOffset(size) + roundToCacheLine(availableByteCount(size))
     }
     /// How much memory a contiguous ring takes.
-    package static func contiguousByteCount(_ size: Int) -> Int {
+    public static func contiguousByteCount(_ size: Int) -> Int {
         usedOffset(size) + roundToCacheLine(usedByteCount(size))
     }
     private static func roundToCacheLine(_ byteCount: Int) -> Int { (byteCount + 63) & ~63 }

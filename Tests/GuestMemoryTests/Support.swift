@@ -8,12 +8,12 @@ import HostOS
 /// A region of `byteCount` bytes of a new memory file of `fileByteCount` (by default just long enough).
 func makeRegion(
     at guest: UInt64, byteCount: UInt64, user: UInt64 = 0x7f00_0000_0000, offset: UInt64 = 0,
-    fileByteCount: Int? = nil
+    fileByteCount: Int? = nil, mayShrink: Bool = false
 ) throws -> MemoryRegion {
     let file = try makeMemoryFile(name: "guest", byteCount: fileByteCount ?? Int(byteCount + offset))
     return try MemoryRegion(
         adopting: file, guestAddress: GuestAddress(guest), byteCount: byteCount, userAddress: user,
-        mmapOffset: offset)
+        mmapOffset: offset, mayShrink: mayShrink)
 }
 
 /// The bytes of a list's view, read through the pointers that a system call would be given.

@@ -118,6 +118,25 @@ import Virtqueue
         #expect(bench.chain.writableByteCount == 11)
     }
 
+    /// Whatever a chain remembers of the memory it was last translated by.
+    @Test func translatesByTheMemoryOfEachPop() throws {
+        let bench = try Bench(size: 4, features: .indirectDescriptors)
+        let other = try Bench(size: 4, features: .indirectDescriptors)
+        try bench.write([1], at: 0x10_0000)
+        try other.write([2], at: 0x10_0000)
+        for (isIndirect, address) in [(false, 0x10_0000), (true, 0x10_0100)] as [(Bool, UInt64)] {
+            for (memory, content) in [(bench, 1), (other, 2), (bench, 1)] as [(Bench, UInt8)] {
+                // The ring is the first one's; a table is in the memory that counts.
+                let table = try memory.table(at: 0x10_0100, count: 1)
+                pokeDescriptor(0, of: table.area, 0x10_0000, 1, flags: 0)
+                bench.layout.poke(0, address, isIndirect ? 16 : 1, flags: isIndirect ? INDIRECT : 0)
+                try bench.device.take(0, into: bench.chain, memory: memory.memory)
+                #expect(bench.chain.request == [content])
+                bench.device.push(head: 0, written: 0)
+            }
+        }
+    }
+
     @Test func indicesWrap() throws {
         let bench = try Bench(size: 4)
         // As after 65534 requests, with the ring taken over from another device.

@@ -47,6 +47,13 @@ static inline void vfs_relax(void) {
 #endif
 }
 
-static inline void vfs_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+/// A full fence for ordinary memory. On x86 any locked instruction is one, at half of what the compiler's MFENCE takes.
+static inline void vfs_fence(void) {
+#if defined(__x86_64__)
+    __asm__ volatile("lock addl $0, -4(%%rsp)" ::: "memory", "cc");
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
 
 #endif

@@ -26,6 +26,7 @@ extension HostFS {
     }
 
     /// Attributes as the guest sees them.
+    @inline(__always)
     func attributes(_ status: FileStatus) -> Attributes {
         var attributes = Attributes(status)
         attributes.uid = users.guestID(attributes.uid)

@@ -72,6 +72,7 @@ enum Pin {
     var count: Int { unsafe Int(vfs_load_relaxed64(base)) }
 
     /// Shows a pin, to be followed by `fence` and the check that the thing is alive. EIO when there are too many.
+    @inline(__always)
     func add(_ pin: UInt64) throws(Errno) {
         let count = count
         guard count < Self.capacity else { throw .EIO }
@@ -83,7 +84,7 @@ enum Pin {
 
     /// Takes back all but the first `count` pins.
     func truncate(to count: Int) { unsafe vfs_store_release64(base, UInt64(min(count, self.count))) }
-    func clear() { truncate(to: 0) }
+    func clear() { unsafe vfs_store_release64(base, 0) }
 
     func contains(_ pin: UInt64) -> Bool {
         let count = unsafe Int(vfs_load_acquire64(base))

@@ -10,7 +10,8 @@ import StateArena
 extension HostFS {
     package func getattr(_ caller: Caller, nodeID: NodeID, handle: HandleID?) throws(Errno) -> AttrOut {
         enterDaemon()
-        return makeAttributes(nodeID, try status(nodeID, handle))
+        let number = try number(nodeID, handle)
+        return makeAttributes(nodeID, try settled { () throws(Errno) in try FileStatus(of: number) })
     }
 
     package func statx(
@@ -21,7 +22,8 @@ extension HostFS {
         var reply = StatxOut()
         reply.attrValid = options.attributeValidity.seconds
         reply.attrValidNsec = options.attributeValidity.nanoseconds
-        let status = try status(nodeID, handle, flags: sync)
+        let number = try number(nodeID, handle)
+        let status = try settled { () throws(Errno) in try FileStatus(of: number, flags: sync) }
         if let slot = slot(status) { (reply.attrValid, reply.attrValidNsec) = (slot, 0) }
         noteMode(of: nodeID, status)
         reply.stat = extendedAttributes(status)
@@ -29,15 +31,14 @@ extension HostFS {
     }
 
     /// Of the open file where there is one, so that what was unlinked can still be asked about.
-    private func status(_ node: NodeID, _ handle: HandleID?, flags: Int32 = 0) throws(Errno) -> FileStatus {
+    private func number(_ node: NodeID, _ handle: HandleID?) throws(Errno) -> Int32 {
         if let handle, !isWithoutHandle(handle.rawValue) {
-            let number = try hold(handle.rawValue, of: node, kind: nil).descriptor
-            return try settled { () throws(Errno) in try FileStatus(of: number, flags: flags) }
+            return try hold(handle.rawValue, of: node, kind: nil).descriptor
         }
-        let number = try descriptor(of: node)
-        return try settled { () throws(Errno) in try FileStatus(of: number, flags: flags) }
+        return try descriptor(of: node)
     }
 
+    @inline(__always)
     private func makeAttributes(_ node: NodeID, _ status: FileStatus) -> AttrOut {
         noteMode(of: node, status)
         var reply = AttrOut()
