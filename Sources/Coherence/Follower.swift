@@ -107,11 +107,12 @@ package final class Follower: @unchecked Sendable {
 
     /// Has everybody but `spared` give up what they have cached of `slots`, and waits until they have.
     static func revoke(_ slots: some Sequence<UInt32>, sparing spared: UInt64, in table: VersionTable) {
-        if let (last, followers) = announce(slots, sparing: spared, in: table) {
-            for number in 0..<TableLayout.participants where followers & 1 << UInt64(number) != 0 {
-                awaitAcknowledgement(of: number, after: last, in: table)
-            }
+        guard let (last, followers) = announce(slots, sparing: spared, in: table) else { return }
+        for number in 0..<TableLayout.participants where followers & 1 << UInt64(number) != 0 {
+            awaitAcknowledgement(of: number, after: last, in: table)
         }
+        // Not before: another writer of the slot has to wait for them too. As long as it changes nobody caches anything of it.
+        for slot in slots { table.words.keep(table.offset(slot) + TableLayout.Slot.interest, bits: spared) }
     }
 
     /// The same without waiting. Returns the last of the revocations and whom they are for.
@@ -122,8 +123,7 @@ package final class Follower: @unchecked Sendable {
         var result: (last: UInt64, followers: UInt64)?
         for slot in slots {
             let place = table.offset(slot) + TableLayout.Slot.interest
-            guard table.words.load(place) & ~spared != 0 else { continue }
-            let followers = table.words.keep(place, bits: spared) & ~spared
+            let followers = table.words.load(place) & ~spared
             guard followers != 0 else { continue }
             var record = JournalRecord(.revocation)
             record.origin = table.origin

@@ -52,7 +52,7 @@ final class KernelCache: Sendable {
 
     /// What the table said when a request was sent.
     struct Question: Sendable {
-        enum Answer: Sendable { case nothing, entry, attributes, directory }
+        enum Answer: Sendable { case nothing, entry, attributes, directory, open }
         var answer = Answer.nothing
         fileprivate var node: UInt64 = 0
         fileprivate var epoch: UInt64 = 0
@@ -68,6 +68,10 @@ final class KernelCache: Sendable {
         case .lookup, .mknod, .mkdir, .symlink, .link, .create, .tmpfile: question.answer = .entry
         case .getattr, .setattr, .statx: question.answer = .attributes
         case .readdirplus: question.answer = .directory
+        case .open:
+            question.answer = .open
+            question.node = node
+            return question
         default: return question
         }
         question.node = node
@@ -101,7 +105,9 @@ final class KernelCache: Sendable {
             case .attributes where body.count >= MemoryLayout<AttrOut>.size:
                 unsafe settleAttributes(question, body)
             case .directory: unsafe settleDirectory(names, body, &told)
-            case .entry, .attributes: break
+            case .open where body.count >= MemoryLayout<OpenOut>.size:
+                unsafe settleOpen(question, body, &known)
+            case .entry, .attributes, .open: break
             }
             try send()
             for (node, slot, attributes) in told {
@@ -128,6 +134,17 @@ final class KernelCache: Sendable {
         let seconds = mayKeepAttributes(question) ? Self.long : 0
         unsafe body.storeBytes(of: seconds, as: UInt64.self)
         unsafe body.storeBytes(of: 0, toByteOffset: 8, as: UInt32.self)
+    }
+
+    /// By itself the kernel drops pages when it hears of another time of modification. It takes no notice of an answer that something
+    /// else about the file has overtaken, and then shows pages that are older than the question.
+    private func settleOpen(
+        _ question: Question, _ body: UnsafeMutableRawBufferPointer, _ known: inout KnownNodes
+    ) {
+        if known.mayKeepPages(of: question.node, now: monotonicNanoseconds()) { return }
+        var open = unsafe body.loadUnaligned(as: OpenOut.self)
+        open.openFlags &= ~OpenOutFlags.keepCache
+        unsafe body.storeBytes(of: open, as: OpenOut.self)
     }
 
     private func settleDirectory(
@@ -221,6 +238,7 @@ final class KernelCache: Sendable {
     private func giveUp(_ order: Follower.Order) {
         state.withLock { known in
             var names = false
+            let now = monotonicNanoseconds()
             func giveUp(_ node: UInt64) {
                 var body = InvalidateInodeOut()
                 body.nodeID = node
@@ -228,6 +246,7 @@ final class KernelCache: Sendable {
                 // ENOENT: the kernel has forgotten it, or is about to hear of it, with attributes that it may not keep.
                 _ = unsafe withUnsafeBytes(of: body) { unsafe tell(NotificationCode.invalidateInode, $0) }
                 names = names || known[node]?.isDirectory ?? true
+                known.noteChange(of: node, now: now)
             }
             switch order {
             case .slot(let slot): for node in known.inSlot(slot) { giveUp(node) }

@@ -7,6 +7,8 @@ struct KnownNodes {
         let isDirectory: Bool
         /// As the daemon counts them: one for each entry that the kernel was told.
         var lookups: UInt64
+        /// When somebody last changed it, in nanoseconds; 0: the kernel has no pages from before that.
+        var changed: Int64 = 0
     }
 
     private var nodes: [UInt64: Node] = [:]
@@ -18,6 +20,17 @@ struct KnownNodes {
     func inSlot(_ slot: UInt32) -> [UInt64] { bySlot[slot] ?? [] }
 
     var all: Dictionary<UInt64, Node>.Keys { nodes.keys }
+
+    /// Somebody changes it: pages that the kernel has are about to be old.
+    mutating func noteChange(of number: UInt64, now: Int64) { nodes[number]?.changed = now }
+
+    /// Whether the kernel may keep its pages when it is opened now.
+    mutating func mayKeepPages(of number: UInt64, now: Int64) -> Bool {
+        guard let changed = nodes[number]?.changed, changed != 0 else { return nodes[number] != nil }
+        // Others that open it at this moment do not find it settled.
+        if now - changed > 1_000_000_000 { nodes[number]?.changed = 0 }
+        return false
+    }
 
     /// The kernel was told of it once more.
     mutating func add(_ number: UInt64, slot: UInt32, isDirectory: Bool) {
