@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import Coherence
 import Errors
 import FuseServer
 import FuseWire
@@ -21,7 +22,7 @@ final class TestShare {
     /// `base` chooses the file system: /tmp (ext4 here) or /dev/shm (tmpfs).
     init(
         on base: String = "/tmp", inodes: UInt32 = 1 << 26, window: (any FileWindow)? = nil,
-        mappable: (any MappableSource)? = nil,
+        mappable: (any MappableSource)? = nil, changes: WriterPool? = nil,
         _ configure: (inout ShareOptions) -> Void = { _ in }
     ) throws {
         formerDirectory = OwnedDescriptor(adopting: open(".", O_PATH | O_CLOEXEC))
@@ -37,7 +38,8 @@ final class TestShare {
         capacities.inodes = inodes
         share = try Share(
             options, arena: StateArena(capacities), root: try openSharedRoot(options),
-            process: try OwnProcess(withTasks: options.needsTasks), window: window, mappable: mappable)
+            process: try OwnProcess(withTasks: options.needsTasks), window: window, mappable: mappable,
+            changes: changes)
         fs = try share.makeWorker()
     }
 

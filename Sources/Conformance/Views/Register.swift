@@ -6,7 +6,8 @@ import Synchronization
 
 /// A file with a number that only grows, written by one thread at a time and read by all at any time, by any way: what is read must lie
 /// between what has been written for good and what somebody has begun to write, and nobody may see less than
-/// another has seen before.
+/// another has seen before. But by the way by which it is just being written either number may be seen until the call returns: a kernel
+/// shows what it has cached until it has the answer to its own request, and the pages of its own write before that.
 final class Register: Sendable {
     private let name: String
     private let isSize: Bool
@@ -14,6 +15,7 @@ final class Register: Sendable {
     private let done = Atomic<Int>(0)
     private let seen = Atomic<Int>(0)
     private let writing = Mutex(0)
+    private let lastWriter = Mutex("")
 
     /// - Parameter isSize: the number is the file's size; else it is written in it.
     init(_ name: String, isSize: Bool) {
@@ -32,6 +34,7 @@ final class Register: Sendable {
     func write(by view: String) throws(Failure) -> Bool {
         let result = writing.withLockIfAvailable { last -> Result<Void, Failure> in
             last += 1
+            lastWriter.withLock { $0 = view }
             begun.store(last, ordering: .sequentiallyConsistent)
             do throws(Failure) {
                 try put(last, "\(view)/\(name)")
@@ -61,14 +64,21 @@ final class Register: Sendable {
     }
 
     func read(by view: String) throws(Failure) {
-        let least = max(
-            done.load(ordering: .sequentiallyConsistent), seen.load(ordering: .sequentiallyConsistent))
+        let (finished, known) = (
+            done.load(ordering: .sequentiallyConsistent), seen.load(ordering: .sequentiallyConsistent)
+        )
+        let writerBefore = lastWriter.withLock { $0 }
         let value = try get("\(view)/\(name)")
+        let isWriters = [writerBefore, lastWriter.withLock { $0 }].contains(view)
+        let least = isWriters ? finished : max(finished, known)
         let most = begun.load(ordering: .sequentiallyConsistent)
         guard least...max(least, most) ~= value else {
-            throw Failure("\(view)/\(name) shows \(value) after \(least) (\(most) is the newest)")
+            let later = try get("\(view)/\(name)")
+            throw Failure(
+                "\(view)/\(name) shows \(value) after \(least), and then \(later) (\(most) is the newest, by \(writerBefore))"
+            )
         }
-        seen.max(value, ordering: .sequentiallyConsistent)
+        if !isWriters { seen.max(value, ordering: .sequentiallyConsistent) }
     }
 
     private func get(_ path: String) throws(Failure) -> Int {
