@@ -15,6 +15,8 @@ final class WatchProcess {
     private let root: Int32
     private let table: VersionTable
     private let filters: HelperFilters
+    /// By inotify, because this host or user lets it mark no file systems.
+    private var byDirectories = false
     /// Its own, and that of every daemon whose changes it can tell from others'.
     private let namespace: UInt32
 
@@ -28,7 +30,7 @@ final class WatchProcess {
             let process = try WatchProcess(socket: socket, root: root, openTable(), filter)
             say(isReady, to: socket)
             process.waitForTurn()
-        } catch let refusal as WatchedTree.Refusal {
+        } catch let refusal as Refusal {
             say("\(refusal.subject): \(refusal.reason)", to: socket)
         } catch let error as Errno {
             say(describe(error), to: socket)
@@ -54,10 +56,22 @@ final class WatchProcess {
         try forbidInspection()
         try forbidNewPrivileges()
         // What cannot be is said now, when somebody listens. The marks go again, until it is this process's turn.
-        do { _ = try WatchedTree(root).makeGroup() }
-        _ = try cutCapabilities(to: .ofWaitingWatch, CapabilityChanges())
-        filters = try HelperFilters(filter, [.waitingWatch, .watch])
-        try filters.load(.waitingWatch)
+        var needed = CapabilitySet.ofWaitingWatch
+        do throws(Refusal) { _ = try WatchedTree(root) } catch {
+            try Self.checkDirectory(root, error)
+            (byDirectories, needed) = (true, .fileHandles)
+            Log.info(
+                "what the host's programs change is told by inotify, directory by directory "
+                    + "(\(error.subject): \(error.reason))")
+        }
+        _ = try cutCapabilities(to: needed, CapabilityChanges())
+        filters = try HelperFilters(filter, byDirectories ? [.treeWatch] : [.waitingWatch, .watch])
+        try filters.load(byDirectories ? .treeWatch : .waitingWatch)
+    }
+
+    /// A file's directory is not shared.
+    private static func checkDirectory(_ root: Int32, _ refusal: Refusal) throws {
+        guard try FileStatus(of: root).type == FileType.directory else { throw refusal }
     }
 
     // MARK: Waiting
@@ -70,19 +84,18 @@ final class WatchProcess {
             while !table.tryToWatch(key) {
                 if waitReadable(socket, timeoutMilliseconds: Self.turnMilliseconds) != 0 { return }
             }
-            let tree = try WatchedTree(root)
-            let group = try tree.makeGroup()
-            _ = try cutCapabilities(to: .fileHandles, CapabilityChanges())
-            try filters.load(.watch)
-            // Changes may have been lost before, and are not from now on.
-            table.beginEpoch()
-            table.journal.append(JournalRecord(.everything))
-            watch(tree, group.rawValue)
-        } catch let refusal as WatchedTree.Refusal {
-            Log.warning(
-                "what the host's programs change is no longer told: \(refusal.subject): \(refusal.reason)")
+            if byDirectories {
+                try watch(DirectoryTree(root))
+            } else {
+                let tree = try WatchedTree(root)
+                _ = try cutCapabilities(to: .fileHandles, CapabilityChanges())
+                try filters.load(.watch)
+                try watch(tree)
+            }
+        } catch let refusal as Refusal {
+            Log.warning("what the host's programs change is not told: \(refusal.subject): \(refusal.reason)")
         } catch {
-            Log.warning("what the host's programs change is no longer told: \(error)")
+            Log.warning("what the host's programs change is not told: \(error)")
         }
     }
 
@@ -93,52 +106,58 @@ final class WatchProcess {
     private static let careNanoseconds: Int64 = 1_000_000_000
 
     /// Until the daemon has gone.
-    private func watch(_ tree: WatchedTree, _ group: Int32) {
-        var teller = EventTeller(table, tree)
-        var buffer = [UInt64](repeating: 0, count: Int(VFS_CHANGE_BYTES) / 8)
+    private func watch<Source: HostSource>(_ source: Source) throws(Refusal) {
+        // Changes may have been lost before, and are not from now on.
+        loseAll()
+        var teller = EventTeller(table, source)
         var lastCare: Int64 = 0
         while true {
             table.beat()
-            let ready = waitReadable(socket, group, timeoutMilliseconds: Self.beatMilliseconds)
+            let ready = waitReadable(
+                socket, source.descriptor, timeoutMilliseconds: Self.beatMilliseconds)
             if ready & 1 != 0 { return }
             if ready & 2 != 0 {
                 let losses = teller.losses
-                take(group, &buffer, &teller)
+                do throws(Refusal) { try take(source, &teller) } catch {
+                    loseAll()
+                    throw error
+                }
                 if teller.losses > losses { logLoss(teller.losses) }
             }
             let now = monotonicNanoseconds()
             if now - lastCare < Self.careNanoseconds { continue }
             lastCare = now
             table.repairDeadWriters()
-            if tree.hasNewMount() { return leave() }
+            if source.hasNewMount() { return leave() }
         }
     }
 
-    private func take(
-        _ group: Int32, _ buffer: inout [UInt64], _ teller: inout EventTeller<WatchedTree>
-    ) {
-        let events = unsafe buffer.withUnsafeMutableBytes { bytes -> [WatchEvent] in
-            let count = unsafe read(group, bytes.baseAddress, bytes.count)
-            return count > 0
-                ? unsafe WatchEvent.all(in: UnsafeRawBufferPointer(rebasing: bytes.prefix(count))) : []
-        }
+    private func take<Source: HostSource>(
+        _ source: Source, _ teller: inout EventTeller<Source>
+    ) throws(Refusal) {
+        let events = try source.take()
         // After the events: who has done one of them had said who it is before.
-        let daemons = table.processes(in: namespace)
+        let daemons = source.knowsProcesses ? table.processes(in: namespace) : [:]
         for event in events { teller.tell(event, daemons: daemons) }
     }
 
     private func logLoss(_ count: UInt64) {
         if count == 1 {
             Log.warning(
-                "the host's programs changed more than the kernel keeps (fs.fanotify.max_queued_events): "
+                "the host's programs changed more than the kernel keeps "
+                    + "(fs.\(byDirectories ? "inotify" : "fanotify").max_queued_events): "
                     + "everything cached has been declared stale")
         }
     }
 
-    /// It has no right to watch that mount any more, so another process has to, or nobody does.
-    private func leave() {
+    private func loseAll() {
         table.beginEpoch()
         table.journal.append(JournalRecord(.everything))
+    }
+
+    /// It has no right to watch that mount any more, so another process has to, or nobody does.
+    private func leave() {
+        loseAll()
         Log.warning(
             "something was mounted below the shared directory, and what the host's programs change is no longer told; "
                 + "start the daemon anew")

@@ -6,17 +6,12 @@ import Glibc
 import HostOS
 
 /// The shared directory and what is mounted below it: what the kernel is asked to tell of, and what handles are looked up in.
-final class WatchedTree: HandleResolver {
-    /// Why something below the shared directory cannot be watched.
-    struct Refusal: Error {
-        let subject: String
-        let reason: String
-    }
-
-    private var mounts: [WatchedMount] = []
+final class WatchedTree: HostSource {
+    private let mounts: [WatchedMount]
+    private var buffer = [UInt64](repeating: 0, count: Int(VFS_CHANGE_BYTES) / 8)
     private let path: [UInt8]
-    private let list: MountList
-    private let mountInfo: OwnedDescriptor
+    private let monitor: MountMonitor
+    private let group: OwnedDescriptor
     let root: FileHandle
     let key: FileKey
 
@@ -24,55 +19,50 @@ final class WatchedTree: HandleResolver {
     init(_ directory: Int32) throws(Refusal) {
         let path = try Self.attempt([]) { () throws(Errno) in try linkTarget(directory) }
         self.path = path
-        let info = try Self.attempt(path) { () throws(Errno) in
-            OwnedDescriptor(
-                adopting: try systemCall { unsafe open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC) })
-        }
-        let infoNumber = info.rawValue
-        mountInfo = info
-        list = try Self.attempt(path) { () throws(Errno) in
-            MountList(try Files.readAllFromStart(infoNumber), below: path)
-        }
+        monitor = try Self.attempt(path) { () throws(Errno) in try MountMonitor(below: path) }
         let first = try Self.attempt(path) { () throws(Errno) in
             try WatchedMount(openReadable(directory), at: path)
         }
-        mounts = [first]
         (root, key) = try Self.attempt(path) { () throws(Errno) in
             let number = first.descriptor.rawValue
             return (try first.handle(), FileKey(try FileStatus(of: number)))
         }
-        try check(root, path)
-        for mount in list.mounts { try add(mount) }
+        try Self.check(first)
+        var mounts = [first]
+        for mount in monitor.list.mounts {
+            if let opened = try Self.open(mount) { mounts.append(opened) }
+        }
+        self.mounts = mounts
+        group = try Self.makeGroup(mounts, path)
     }
 
-    private func add(_ mount: MountList.Mount) throws(Refusal) {
+    /// nil: nothing happens there.
+    private static func open(_ mount: MountList.Mount) throws(Refusal) -> WatchedMount? {
         // What it waits for has not been mounted.
-        if mount.type == "autofs" { return }
-        let opened = try Self.attempt(mount.path) { () throws(Errno) -> WatchedMount? in
+        if mount.type == "autofs" { return nil }
+        let opened = try attempt(mount.path) { () throws(Errno) -> WatchedMount? in
             let name = mount.path.map { CChar(bitPattern: $0) } + [0]
             let place = OwnedDescriptor(
-                adopting: try systemCall { unsafe open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC) })
+                adopting: try systemCall { unsafe Glibc.open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC) })
             let status = try FileStatus(of: place.rawValue)
             // Another one has been mounted over it; or a device, which might notice that it is opened.
             guard status.mount == mount.id, [FileType.directory, FileType.regular].contains(status.type)
             else { return nil }
             return try WatchedMount(openReadable(place.rawValue), at: mount.path)
         }
-        guard let opened else { return }
-        let its = try Self.attempt(mount.path) { () throws(Errno) in try opened.handle() }
-        mounts.append(opened)
-        try check(its, mount.path)
+        if let opened { try check(opened) }
+        return opened
     }
 
     /// A file system may have handles that only tell objects apart.
-    private func check(_ handle: FileHandle, _ path: [UInt8]) throws(Refusal) {
-        if let number = mounts.last?.open(handle) {
-            _ = OwnedDescriptor(adopting: number)
-            return
+    private static func check(_ mount: WatchedMount) throws(Refusal) {
+        let handle = try attempt(mount.path) { () throws(Errno) in try mount.handle() }
+        guard let number = mount.open(handle) else {
+            throw Refusal(
+                subject: escaped(mount.path),
+                reason: "its files cannot be opened by handle (\(describe(Errno(rawValue: errno))))")
         }
-        throw Refusal(
-            subject: escaped(path),
-            reason: "its files cannot be opened by handle (\(describe(Errno(rawValue: errno))))")
+        _ = OwnedDescriptor(adopting: number)
     }
 
     private static func attempt<Result: ~Copyable>(
@@ -85,33 +75,37 @@ final class WatchedTree: HandleResolver {
 
     // MARK: Events
 
-    /// Makes the group that tells of changes in all of it.
-    func makeGroup() throws(Refusal) -> OwnedDescriptor {
+    var descriptor: Int32 { group.rawValue }
+    var knowsProcesses: Bool { true }
+
+    /// The group that tells of changes in all of it.
+    private static func makeGroup(_ mounts: [WatchedMount], _ path: [UInt8]) throws(Refusal)
+        -> OwnedDescriptor
+    {
         var hasObjects: Int32 = 0
-        let group = try Self.attempt(path) { () throws(Errno) in
+        let group = try attempt(path) { () throws(Errno) in
             OwnedDescriptor(adopting: try systemCall { unsafe vfs_change_group(&hasObjects) })
         }
         let (number, has) = (group.rawValue, hasObjects)
         for mount in mounts {
             let file = mount.descriptor.rawValue
-            _ = try Self.attempt(mount.path) { () throws(Errno) in
+            _ = try attempt(mount.path) { () throws(Errno) in
                 try systemCall { vfs_change_add(number, file, has) }
             }
         }
         return group
     }
 
-    /// Whether there is another mount below the shared directory than when this was made.
-    func hasNewMount() -> Bool {
-        var entry = pollfd(fd: mountInfo.rawValue, events: Int16(POLLPRI), revents: 0)
-        guard unsafe poll(&entry, 1, 0) > 0, entry.revents & Int16(POLLPRI | POLLERR) != 0,
-            let text = try? Files.readAllFromStart(mountInfo.rawValue)
-        else { return false }
-        let known = Set(list.mounts.map(\.id))
-        return MountList(text, below: path).mounts.contains {
-            !known.contains($0.id) && $0.type != "autofs"
+    func take() -> [WatchEvent] {
+        let number = group.rawValue
+        return unsafe buffer.withUnsafeMutableBytes { bytes in
+            let count = unsafe read(number, bytes.baseAddress, bytes.count)
+            return count > 0
+                ? unsafe WatchEvent.all(in: UnsafeRawBufferPointer(rebasing: bytes.prefix(count))) : []
         }
     }
+
+    func hasNewMount() -> Bool { monitor.hasNewMount() }
 
     // MARK: Handles
 

@@ -45,11 +45,14 @@ package struct HelperFilters {
         /// Watches the host for the version table once it is its turn.
         case waitingWatch
         case watch
+        /// The same by inotify.
+        case treeWatch
 
         func rules(process: pid_t) -> [SystemCallRule] {
             switch self {
             case .waitingWatch: SystemCallRule.ofWaitingWatch(process: process)
             case .watch: SystemCallRule.ofWatch(process: process)
+            case .treeWatch: SystemCallRule.ofTreeWatch(process: process)
             }
         }
     }

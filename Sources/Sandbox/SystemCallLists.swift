@@ -223,6 +223,30 @@ extension SystemCallRule {
         ]
     }
 
+    /// The same where file systems cannot be marked.
+    static func ofTreeWatch(process: pid_t) -> [SystemCallRule] {
+        let directory = O_DIRECTORY | O_CLOEXEC
+        return ofEveryThread(process: process) + [
+            .init("openat", .int(2, is: O_PATH | O_NOFOLLOW | directory), for: "directories"),
+            .init("openat", .int(2, is: O_RDONLY | directory), for: "their entries"),
+            .init("openat", .int(2, is: O_RDONLY | O_CLOEXEC), for: "the list of mounts"),
+            .init("getdents64", for: "entries"),
+            .init("fstat", for: "the C library, before it reads a directory"),
+            .init("newfstatat", for: "the same"),
+            .init("fcntl", .int(1, is: F_GETFL), for: "the same"),
+            .init("fcntl", .int(1, is: F_SETFD), for: "the same"),
+            .init("fcntl", .int(1, is: F_DUPFD_CLOEXEC), for: "the way from the shared directory"),
+            .init("fcntl", .int(1, is: F_OFD_SETLK), for: "turns; writers' records that the dead have left"),
+            .init("statx", for: "numbers of objects"),
+            .init("lseek", for: "reading the list of mounts again"),
+            .init("readlink", for: "the path of the shared directory"),
+            .init("readlinkat", for: "the same, where there is no readlink"),
+            .init("inotify_init1", for: "events"),
+            .init("inotify_add_watch", for: "the same"),
+            .init("inotify_rm_watch", for: "the same"),
+        ]
+    }
+
     fileprivate static let ofControl: [SystemCallRule] = [
         .init("accept4", for: "front-ends"),
         .init("recvmsg", for: "vhost-user"),

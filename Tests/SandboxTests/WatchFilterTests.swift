@@ -38,8 +38,21 @@ import Testing
         #expect(try result(.watch, "openat", -1, 0, Int(O_CLOEXEC)) == nil)
     }
 
+    @Test func byInotifyItOpensDirectoriesOnly() throws {
+        #expect(try result(.treeWatch, "openat", -1, 0, Int(O_DIRECTORY | O_CLOEXEC)) == EFAULT)
+        #expect(
+            try result(.treeWatch, "openat", -1, 0, Int(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
+                == EFAULT)
+        #expect(try result(.treeWatch, "inotify_add_watch", -1, 0, 0) != nil)
+        #expect(try result(.treeWatch, "getdents64", -1, 0, 0) == EBADF)
+        for name in ["open_by_handle_at", "fanotify_init", "fanotify_mark", "capset", "seccomp"] {
+            #expect(try result(.treeWatch, name, -1, -1, -1, -1) == nil, "\(name)")
+        }
+        #expect(try result(.watch, "getdents64", -1, 0, 0) == nil)
+    }
+
     @Test func whatElseItsRightsAllowIsNot() throws {
-        for role in [HelperFilters.Role.waitingWatch, .watch] {
+        for role in [HelperFilters.Role.waitingWatch, .watch, .treeWatch] {
             for name in [
                 "openat2", "execve", "fork", "clone", "clone3", "ptrace", "process_vm_readv", "mount",
                 "umount2",
@@ -47,7 +60,7 @@ import Testing
                 "socket", "connect", "accept4", "sendmsg", "kill", "pidfd_open", "io_uring_setup", "ioctl",
                 "init_module", "sethostname", "dup2", "unlinkat", "renameat", "truncate", "ftruncate",
                 "pwritev2",
-                "fchownat", "setxattr", "getdents64",
+                "fchownat", "setxattr",
             ] where systemCallNumber(named: name) >= 0 {
                 #expect(try result(role, name, -1) == nil, "\(name)")
             }
@@ -64,7 +77,7 @@ import Testing
 
     /// A name that is spelled wrong would be skipped as one of another architecture.
     @Test func everyNameIsOne() {
-        for rule in SystemCallRule.ofWaitingWatch(process: 1) {
+        for rule in SystemCallRule.ofWaitingWatch(process: 1) + SystemCallRule.ofTreeWatch(process: 1) {
             #if arch(x86_64)
             #expect(systemCallNumber(named: rule.name) >= 0, "\(rule.name)")
             #endif
