@@ -196,6 +196,24 @@ import Testing
         #expect(one.processes(in: 5).isEmpty)
     }
 
+    /// Kernels that have cached it are not waited for, but hear of it, and ask then.
+    @Test func followersAreTold() throws {
+        let rig = try TellerRig()
+        let follower = try #require(Follower(rig.table))
+        let (file, directory) = (rig.table.slot(of: key(4)), rig.table.slot(of: key(2)))
+        follower.note(file)
+        rig.tell(WatchEvent(.created, object: handle(5), at: at(2, "a")))
+        #expect(follower.next() == nil)
+        rig.tell(WatchEvent(.modified, object: handle(4), at: at(2, "b")))
+        #expect(follower.next() == .slot(file))
+        follower.note(directory)
+        rig.tell(WatchEvent(.created, object: handle(5), at: at(2, "a")))
+        #expect(follower.next() == .slot(directory))
+        rig.tell(WatchEvent(.lost))
+        #expect(follower.next() == .everything)
+        #expect(follower.next() == nil)
+    }
+
     @Test func oneOpeningWatchesADirectory() throws {
         let rig = TableRig()
         var one: VersionTable? = try rig.open()

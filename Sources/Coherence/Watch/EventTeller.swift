@@ -176,8 +176,12 @@ package struct EventTeller<Resolver: HandleResolver> {
 
     // ---- the table ----
 
+    /// Too late to wait for followers: whoever asks from now on gets what is new.
     private func bump(_ object: FileKey?, _ aspects: Aspects) {
-        if let object { table.bump(table.slot(of: object), aspects) }
+        guard let object else { return }
+        let slot = table.slot(of: object)
+        table.bump(slot, aspects)
+        Follower.announce(CollectionOfOne(slot), sparing: 0, in: table)
     }
 
     @discardableResult
