@@ -52,6 +52,7 @@ targets.append(
         name: "sandboxprobe", dependencies: ["Sandbox", "CLinux", "Errors", "HostOS"],
         path: "Tests/SandboxProbe", cSettings: gnu, swiftSettings: relaxed))
 targets += room("Coherence", ["CLinux", "Errors", "HostOS"])
+targets += room("HostWatch", ["CLinux", "Coherence", "Errors", "HostOS", "Sandbox"])
 targets += room("StateArena", ["CLinux", "Errors", "HostOS"])
 targets += room("GuestMemory", ["CLinux", "Errors", "HostOS"])
 targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostOS"])
@@ -97,9 +98,8 @@ targets += [
     .executableTarget(
         name: "virtiofsd",
         dependencies: [
-            "Errors", "Backend", "Coherence", "HostFS", "MappableFiles", "Sandbox", "StateArena", "VhostUser",
-            "HostOS", arguments,
-            logging,
+            "Errors", "Backend", "Coherence", "HostFS", "HostWatch", "MappableFiles", "Sandbox",
+            "StateArena", "VhostUser", "HostOS", arguments, logging,
         ],
         cSettings: gnu, swiftSettings: strict),
     .testTarget(
@@ -192,8 +192,8 @@ if Context.environment["VFS_FUZZ"] == "1" {
         .target(
             name: "virtiofsd",
             dependencies: [
-                "Errors", "Backend", "Coherence", "HostFS", "MappableFiles", "Sandbox", "StateArena",
-                "VhostUser", "HostOS", arguments, logging,
+                "Errors", "Backend", "Coherence", "HostFS", "HostWatch", "MappableFiles", "Sandbox",
+                "StateArena", "VhostUser", "HostOS", arguments, logging,
             ], exclude: ["Main.swift"], cSettings: gnu, swiftSettings: strict))
     for target in targets where target.type == .regular {
         target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(marks)]

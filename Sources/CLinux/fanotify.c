@@ -105,3 +105,97 @@ int vfs_read_word(pid_t process, uint64_t address, uint64_t *word) {
     if (count >= 0) errno = EFAULT;
     return -1;
 }
+
+enum {
+    VFS_FAN_REPORT_FIDS = 0x00000200 | 0x00000400 | 0x00000800, // FID, DIR_FID, NAME
+    VFS_FAN_REPORT_TARGET_FID = 0x00001000,
+};
+
+int vfs_change_group(int *has_objects) {
+    unsigned flags = FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | VFS_FAN_REPORT_FIDS;
+    *has_objects = 1;
+    int group = fanotify_init(flags | VFS_FAN_REPORT_TARGET_FID, O_RDONLY | O_CLOEXEC);
+    if (group >= 0 || errno != EINVAL) return group;
+    *has_objects = 0;
+    return fanotify_init(flags, O_RDONLY | O_CLOEXEC);
+}
+
+int vfs_change_add(int group, int file, int has_objects) {
+    uint64_t mask = VFS_CHANGE_MODIFIED | VFS_CHANGE_ATTRIBUTES | VFS_CHANGE_CREATED | VFS_CHANGE_REMOVED |
+                    VFS_CHANGE_OF_DIRECTORY;
+    mask |= has_objects ? VFS_CHANGE_MOVED : VFS_CHANGE_MOVED_FROM | VFS_CHANGE_MOVED_TO;
+    return fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, mask, file, NULL);
+}
+
+enum {
+    VFS_INFO_FID = 1,
+    VFS_INFO_DFID_NAME = 2,
+    VFS_INFO_DFID = 3,
+    VFS_INFO_OLD_DFID_NAME = 10,
+    VFS_INFO_NEW_DFID_NAME = 12,
+    VFS_INFO_HEADER = 4, // type, padding, length (16 bits)
+    VFS_INFO_HANDLE = 16, // file system's id (8), length of the handle (4), its type (4)
+    VFS_NAME_MAX = 255,
+};
+
+// One record of `length` bytes at `offset`; its handle and name, if it has them all.
+static int take_info(const char *bytes, uint32_t offset, uint32_t length, struct vfs_bytes *handle, struct vfs_bytes *name) {
+    uint32_t fixed = VFS_INFO_HEADER + VFS_INFO_HANDLE, count;
+    if (length < fixed) return 0;
+    memcpy(&count, bytes + offset + VFS_INFO_HEADER + 8, sizeof count);
+    if (count > MAX_HANDLE_SZ || count > length - fixed) return 0;
+    // The kernel could make none.
+    if (count == 0) return 1;
+    *handle = (struct vfs_bytes){.offset = offset + VFS_INFO_HEADER, .length = VFS_INFO_HANDLE + count};
+    uint32_t rest = length - fixed - count;
+    if (name == NULL) return 1;
+    uint32_t characters = (uint32_t)strnlen(bytes + offset + fixed + count, rest);
+    // Without its NUL it is none.
+    if (characters == rest || characters > VFS_NAME_MAX) return 0;
+    *name = (struct vfs_bytes){.offset = offset + fixed + count, .length = characters};
+    return 1;
+}
+
+int vfs_change_next(const void *bytes, size_t length, size_t *offset, struct vfs_change *change) {
+    struct fanotify_event_metadata event;
+    if (length > VFS_CHANGE_BYTES || *offset > length || length - *offset < sizeof event) return 0;
+    memcpy(&event, (const char *)bytes + *offset, sizeof event);
+    if (event.metadata_len < sizeof event || event.event_len < event.metadata_len || event.event_len > length - *offset)
+        return 0;
+    *change = (struct vfs_change){.mask = event.mask, .process = event.pid};
+    uint32_t at = (uint32_t)*offset + event.metadata_len, end = (uint32_t)*offset + event.event_len;
+    while (end - at >= VFS_INFO_HEADER) {
+        uint16_t size;
+        uint8_t type = ((const uint8_t *)bytes)[at];
+        memcpy(&size, (const char *)bytes + at + 2, sizeof size);
+        if (size < VFS_INFO_HEADER || size > end - at) return 0;
+        int makes_sense = 1;
+        switch (type) {
+        case VFS_INFO_FID:
+            makes_sense = take_info(bytes, at, size, &change->object, NULL);
+            break;
+        case VFS_INFO_DFID:
+            makes_sense = take_info(bytes, at, size, &change->directory, NULL);
+            break;
+        case VFS_INFO_DFID_NAME:
+        case VFS_INFO_OLD_DFID_NAME:
+            makes_sense = take_info(bytes, at, size, &change->directory, &change->name);
+            break;
+        case VFS_INFO_NEW_DFID_NAME:
+            makes_sense = take_info(bytes, at, size, &change->new_directory, &change->new_name);
+            break;
+        }
+        if (!makes_sense) return 0;
+        at += size;
+    }
+    *offset += event.event_len;
+    return 1;
+}
+
+int vfs_file_system_id(int file, uint64_t *id) {
+    struct statfs status;
+    if (fstatfs(file, &status) < 0) return -1;
+    _Static_assert(sizeof status.f_fsid == sizeof *id, "an id has eight bytes");
+    memcpy(id, &status.f_fsid, sizeof *id);
+    return 0;
+}

@@ -30,7 +30,6 @@ package enum TableLayout {
         static let origins = 36
         static let epoch = 64
         static let heartbeat = 128
-        static let watchers = 136
         static let writers = 4096
         static let followers = 8192
     }
@@ -46,6 +45,8 @@ package enum TableLayout {
         static let count = 0
         static let origin = 4
         static let slots = 8
+        static let process = 24
+        static let namespace = 28
         /// How many objects one change may touch: RENAME, two directories and two objects.
         static let maximumSlots = 4
     }

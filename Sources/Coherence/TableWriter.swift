@@ -44,6 +44,9 @@ package final class TableWriter: @unchecked Sendable {
         self.number = number
         record = Self.place(number)
         bit = 1 << UInt64(number)
+        let process = table.writerProcess
+        words.store32(record + TableLayout.Writer.process, process.number)
+        words.store32(record + TableLayout.Writer.namespace, process.namespace)
         words.store32(record + TableLayout.Writer.origin, table.origin)
     }
 

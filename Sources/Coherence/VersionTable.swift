@@ -27,6 +27,8 @@ package final class VersionTable: Sendable {
     /// The number of this opening of the table, 1 or more: who has made a change.
     package let origin: UInt32
     package let journal: JournalWriter
+    /// The process whose writers these are, for the watcher; of no process until `identify`.
+    private let process = Atomic<UInt64>(0)
     /// Participants' records that this opening has: a description's own locks do not stop it.
     private let own = Mutex<Set<Int>>([])
 
@@ -63,6 +65,9 @@ package final class VersionTable: Sendable {
         journal = JournalWriter(words, at: tableByteCount, byteCount: journalByteCount)
     }
 
+    /// The file's number, for who keeps nothing else open.
+    package var descriptorNumber: Int32 { descriptor.rawValue }
+
     package func slot(of key: FileKey) -> UInt32 { hash.slot(of: key) }
 
     // ---- reading ----
@@ -70,7 +75,6 @@ package final class VersionTable: Sendable {
     /// Everything that was cached in another epoch is stale.
     package var epoch: UInt64 { words.load(TableLayout.Header.epoch) }
     package var heartbeat: UInt64 { words.load(TableLayout.Header.heartbeat) }
-    package var watchers: UInt32 { words.load32(TableLayout.Header.watchers) }
 
     package func attributesVersion(_ slot: UInt32) -> UInt64 {
         words.load(offset(slot) + TableLayout.Slot.attributes)
@@ -96,11 +100,6 @@ package final class VersionTable: Sendable {
     }
 
     package func beat() { words.add(TableLayout.Header.heartbeat, 1) }
-
-    /// One more or one fewer who tells what the host does.
-    package func countWatcher(_ change: Int32) {
-        words.add32(TableLayout.Header.watchers, UInt32(bitPattern: change))
-    }
 
     func offset(_ slot: UInt32) -> Int {
         TableLayout.headerByteCount + Int(min(slot, slotCount - 1)) * TableLayout.slotByteCount
@@ -143,9 +142,41 @@ package final class VersionTable: Sendable {
         }
     }
 
-    /// Takes `number` for itself among all who have the table open; false if somebody else has it. Numbers are the callers'.
-    package func tryLock(_ number: UInt64) -> Bool {
-        lock(Self.lockSpace + Int(number % (1 << 32)), F_WRLCK, 1)
+    /// The process that all writers made from now on belong to.
+    package func identify(as process: ProcessIdentity) {
+        self.process.store(
+            UInt64(process.number) | UInt64(process.namespace) << 32, ordering: .relaxed)
+    }
+
+    var writerProcess: ProcessIdentity {
+        let word = process.load(ordering: .relaxed)
+        return ProcessIdentity(
+            number: UInt32(truncatingIfNeeded: word), namespace: UInt32(word >> 32))
+    }
+
+    /// The origin of each process that has writers, as those in the process namespace `namespace` see its number.
+    package func processes(in namespace: UInt32) -> [Int32: UInt32] {
+        var result: [Int32: UInt32] = [:]
+        for number in 0..<TableLayout.participants {
+            let record = TableWriter.place(number)
+            let origin = words.load32(record + TableLayout.Writer.origin)
+            let process = words.load32(record + TableLayout.Writer.process)
+            guard origin != 0, process != 0, namespace != 0,
+                words.load32(record + TableLayout.Writer.namespace) == namespace
+            else { continue }
+            result[Int32(bitPattern: process)] = origin
+        }
+        return result
+    }
+
+    /// Makes this opening the one that watches what is below `root`; false if another one does.
+    package func tryToWatch(_ root: FileKey) -> Bool {
+        lock(Self.lockSpace + Int(Self.watchNumber(root)), F_WRLCK, 1)
+    }
+
+    static func watchNumber(_ root: FileKey) -> UInt32 {
+        let factor: UInt64 = 0x9e37_79b9_7f4a_7c15
+        return UInt32((((root.device &* factor) &+ root.number) &* factor) >> 32)
     }
 
     /// Far behind the end of every table.

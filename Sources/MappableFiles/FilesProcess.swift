@@ -31,7 +31,7 @@ struct FilesProcess: ~Copyable {
     static func become(calls: Int32, announcements: Int32, device: Int32, _ filter: FilterAction) -> Never {
         var step = StartStep.descriptors
         do throws(Errno) {
-            ignoreTerminal()
+            ignoreEndSignals()
             try keepOnly([calls, device, announcements])
             var process = FilesProcess(truncations: makeGuard())
             try process.prepare(filter, &step)
@@ -44,16 +44,6 @@ struct FilesProcess: ~Copyable {
             }
         }
         _exit(0)
-    }
-
-    /// It ends with the daemon, and not before: whatever ends that one may be sent to all processes of a terminal or of a service.
-    private static func ignoreTerminal() {
-        for number in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2] {
-            _ = signal(number, SIG_IGN)
-        }
-        // What else ends it does so at once and without a program being started.
-        forbidCrashHandlers()
-        _ = signal(SIGQUIT, SIG_IGN)
     }
 
     /// Closes what belongs to the launcher: who waits for the end of a pipe must not wait for this process.

@@ -22,6 +22,10 @@ package struct CapabilitySet: OptionSet, Sendable, CustomStringConvertible {
     package static let ofFilesProcess = [CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE]
         .reduce(into: CapabilitySet()) { $0.insert(CapabilitySet(number: $1)) }
 
+    /// For the process that watches the host, until it does: fanotify (SYS_ADMIN). Then `fileHandles` are enough.
+    package static let ofWaitingWatch = [CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH]
+        .reduce(into: CapabilitySet()) { $0.insert(CapabilitySet(number: $1)) }
+
     /// To take capabilities out of the bounding set.
     static let lowerBounds = CapabilitySet(number: CAP_SETPCAP)
 

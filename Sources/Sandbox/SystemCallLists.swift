@@ -192,6 +192,61 @@ extension SystemCallRule {
         ]
     }
 
+    /// The process that watches the host for the version table.
+    static func ofWatch(process: pid_t) -> [SystemCallRule] {
+        ofEveryThread(process: process) + [
+            .init("open_by_handle_at", .int(2, is: O_PATH | O_CLOEXEC), for: "objects that events name"),
+            .init("openat", .int(2, is: O_PATH | O_DIRECTORY | O_CLOEXEC), for: "the directories above them"),
+            .init("statx", for: "their numbers and links"),
+            .init("lseek", for: "reading the list of mounts again"),
+            .init("fcntl", .int(1, is: F_OFD_SETLK), for: "writers' records that the dead have left"),
+        ]
+    }
+
+    /// The same process before that: it waits until it may, and then gives up more.
+    static func ofWaitingWatch(process: pid_t) -> [SystemCallRule] {
+        ofWatch(process: process) + [
+            .init("openat", .int(2, is: O_RDONLY | O_CLOEXEC), for: "the list of mounts"),
+            .init("openat", .int(2, is: O_RDONLY | O_NONBLOCK | O_CLOEXEC), for: "mounts"),
+            .init("openat", .int(2, is: O_PATH | O_NOFOLLOW | O_CLOEXEC), for: "the same"),
+            .init("readlink", for: "the path of the shared directory"),
+            .init("readlinkat", for: "the same, where there is no readlink"),
+            .init("fstatfs", for: "the ids of file systems"),
+            .init("name_to_handle_at", for: "the handle of the shared directory"),
+            .init("fanotify_init", for: "events"),
+            .init("fanotify_mark", for: "the same"),
+            .init("prctl", .int(0, is: PR_CAPBSET_READ), for: "giving up capabilities"),
+            .init("prctl", .int(0, is: PR_CAPBSET_DROP), for: "the same"),
+            .init("capget", for: "the same"),
+            .init("capset", for: "the same"),
+            .init("seccomp", for: "the next filter"),
+        ]
+    }
+
+    /// The same where file systems cannot be marked.
+    static func ofTreeWatch(process: pid_t) -> [SystemCallRule] {
+        let directory = O_DIRECTORY | O_CLOEXEC
+        return ofEveryThread(process: process) + [
+            .init("openat", .int(2, is: O_PATH | O_NOFOLLOW | directory), for: "directories"),
+            .init("openat", .int(2, is: O_RDONLY | directory), for: "their entries"),
+            .init("openat", .int(2, is: O_RDONLY | O_CLOEXEC), for: "the list of mounts"),
+            .init("getdents64", for: "entries"),
+            .init("fstat", for: "the C library, before it reads a directory"),
+            .init("newfstatat", for: "the same"),
+            .init("fcntl", .int(1, is: F_GETFL), for: "the same"),
+            .init("fcntl", .int(1, is: F_SETFD), for: "the same"),
+            .init("fcntl", .int(1, is: F_DUPFD_CLOEXEC), for: "the way from the shared directory"),
+            .init("fcntl", .int(1, is: F_OFD_SETLK), for: "turns; writers' records that the dead have left"),
+            .init("statx", for: "numbers of objects"),
+            .init("lseek", for: "reading the list of mounts again"),
+            .init("readlink", for: "the path of the shared directory"),
+            .init("readlinkat", for: "the same, where there is no readlink"),
+            .init("inotify_init1", for: "events"),
+            .init("inotify_add_watch", for: "the same"),
+            .init("inotify_rm_watch", for: "the same"),
+        ]
+    }
+
     fileprivate static let ofControl: [SystemCallRule] = [
         .init("accept4", for: "front-ends"),
         .init("recvmsg", for: "vhost-user"),

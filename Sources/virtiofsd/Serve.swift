@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Coherence
 import Errors
 import HostFS
 import HostOS
@@ -14,8 +13,7 @@ func serve(_ options: DaemonOptions) throws(StartupError) -> Int32 {
     try prepareProcess(options)
     // It takes rights that end behind the walls.
     let mappable = startMappableFiles(options)
-    // Its path means nothing behind the walls.
-    let table = try options.table?.open()
+    let table = try options.table.map { settings throws(StartupError) in try TableUse(settings, options) }
     switch options.sandbox {
     case .none:
         try serveUnconfined(options, mappable, table)
@@ -42,10 +40,11 @@ private func prepareProcess(_ options: DaemonOptions) throws(StartupError) {
 
 /// `--sandbox none`: one process, which finds everything by path.
 private func serveUnconfined(
-    _ options: DaemonOptions, _ mappable: MappableFiles?, _ table: VersionTable?
+    _ options: DaemonOptions, _ mappable: MappableFiles?, _ table: TableUse?
 ) throws(StartupError) {
     let root = try openRoot(options.share)
     let process = try OwnProcess(withTasks: options.share.needsTasks)
+    table?.serveHere()
     switch options.socket {
     case .path(let path, let group):
         let place = try SocketPlace(path: path, group: group)
@@ -64,7 +63,7 @@ private func serveUnconfined(
 /// The other modes: one process serves, behind walls, and one keeps the socket's name, which lies outside of them.
 private func serveDivided(
     _ options: DaemonOptions, behind walls: Walls?, in user: UserNamespace?, _ mappable: MappableFiles?,
-    _ table: VersionTable?
+    _ table: TableUse?
 ) throws(StartupError) -> Int32 {
     switch options.socket {
     case .path(let path, let group):
@@ -88,10 +87,11 @@ private func serveDivided(
 /// The process that serves.
 private func serve(
     _ inside: Inside, _ options: DaemonOptions, _ walls: Walls?, _ listener: Listener,
-    _ mappable: MappableFiles?, _ table: VersionTable?
+    _ mappable: MappableFiles?, _ table: TableUse?
 ) throws(StartupError) {
     let root = try openRoot(options.share)
     let process = try OwnProcess(withTasks: options.share.needsTasks)
+    table?.serveHere()
     let server: Server
     if let walls {
         let apart = try process.walledOff(walls)

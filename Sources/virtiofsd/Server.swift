@@ -17,6 +17,8 @@ final class Server {
     private let filters: SystemCallFilters
     /// Files in the DAX window that others make shorter.
     private let sizeWatch: SizeWatch?
+    /// The watcher ends with it.
+    private let table: TableUse?
 
     /// Makes everything that serves, and gives up every right that serving does not take.
     ///
@@ -28,9 +30,10 @@ final class Server {
     ///   - sockets: the directory in which it will make its socket; −1: that is done by somebody else.
     init(
         _ options: DaemonOptions, root: consuming OwnedDescriptor, process: consuming OwnProcess,
-        mappable: MappableFiles?, table: VersionTable?, sockets: Int32 = -1
+        mappable: MappableFiles?, table: TableUse?, sockets: Int32 = -1
     ) throws(StartupError) {
         self.options = options
+        self.table = table
         try doing("give up", "new privileges") { () throws(Errno) in try forbidNewPrivileges() }
         try doing("forbid", "others to look into its memory") { () throws(Errno) in try forbidInspection() }
         watch = try doing("watch for", "signals") { () throws(Errno) in try ShutdownWatch() }
@@ -44,7 +47,7 @@ final class Server {
         let tasks = process.tasks
         let rule = try doing("open", "the share again") { () throws(Errno) in try root.duplicate() }
         let mappings = try options.window.map(makeMappings)
-        let share = try openShare(options.share, arena, root, process, mappings, mappable, table)
+        let share = try openShare(options.share, arena, root, process, mappings, mappable, table?.table)
         if !share.usesFileHandles, mayKeep != .ofShare {
             try giveUpCapabilities(but: .ofShare, options, tell: false)
         }

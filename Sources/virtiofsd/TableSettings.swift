@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import Coherence
 import Errors
+import HostFS
+import HostOS
+import HostWatch
+import Sandbox
 
 /// `--version-table`.
 struct TableSettings: Sendable, Equatable {
@@ -11,6 +15,41 @@ struct TableSettings: Sendable, Equatable {
 
     func open() throws(StartupError) -> VersionTable {
         try VersionTable(path: path, tableByteCount: tableByteCount, journalByteCount: journalByteCount)
+    }
+}
+
+/// The version table that the daemon tells its changes in, and what tells the host's there.
+final class TableUse: Sendable {
+    let table: VersionTable
+    /// nil: nobody in this process's name.
+    private let watch: HostWatch?
+    /// Where the watcher is, which sees the numbers that processes have there.
+    private let namespace: UInt32
+
+    /// Starts the watcher, too, if it can be. Before the sandbox divides: its path means nothing behind the walls.
+    init(_ settings: TableSettings, _ options: DaemonOptions) throws(StartupError) {
+        // Its number and its opening must not be one.
+        watch = Self.startWatch(settings, options)
+        table = try settings.open()
+        namespace = ProcessIdentity.current().namespace
+    }
+
+    private static func startWatch(_ settings: TableSettings, _ options: DaemonOptions) -> HostWatch? {
+        do {
+            let root = try openSharedRoot(options.share)
+            return try HostWatch.start(root: root.rawValue, filter: options.seccomp) {
+                () throws(StartupError) in try settings.open()
+            }
+        } catch {
+            Log.warning("what the host's programs change is not told: \(error)")
+            return nil
+        }
+    }
+
+    /// This is the process that serves. Where /proc is still the host's.
+    func serveHere() {
+        guard let number = ProcessIdentity.inProc() else { return }
+        table.identify(as: ProcessIdentity(number: number, namespace: namespace))
     }
 }
 

@@ -47,6 +47,33 @@ import Testing
         #expect(end == .exited(0), "\(text)\(views.mounts.map(\.messageText).joined())")
     }
 
+    /// What the mount's kernel has cached for ever it gives up, although nobody asked it before the change.
+    @Test(.enabled(if: ready("a mount of what the host's programs change")))
+    func hostsEditsShowUp() throws {
+        let views = try Views(1, options: ["--cache", "coherent"], table: true)
+        let (file, seen) = (views.scratch.path + "/shared/file", views.mounts[0].mountPoint + "/file")
+        func size() -> Int {
+            var status = stat()
+            return stat(seen, &status) == 0 ? status.st_size : -1
+        }
+        // A watcher has to be there before anything is cached.
+        usleep(300_000)
+        for round in 1...20 {
+            let path = round % 2 == 0 ? file + ".new" : file
+            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+            let opened = OwnedDescriptor(adopting: try systemCall { open(path, flags, 0o644) })
+            try Files.writeAll(opened.rawValue, [UInt8](repeating: 1, count: round))
+            if path != file { #expect(rename(path, file) == 0) }
+            let deadline = Deadline(milliseconds: 30_000)
+            while size() != round, !deadline.hasPassed { usleep(1000) }
+            #expect(size() == round)
+            for _ in 0..<3 {
+                usleep(1000)
+                _ = size()
+            }
+        }
+    }
+
     /// What the comparison is worth: long caches without a table are stale, and it says so.
     @Test(.enabled(if: ready("mounts with stale caches")))
     func staleCachesAreFound() throws {
