@@ -22,6 +22,9 @@ package enum Log {
         threshold.store(level.rawValue, ordering: .relaxed)
     }
 
+    /// The same messages elsewhere: for a child process that loses what the sink writes to.
+    package static func redirect(to newSink: @escaping Sink) { sink.withLock { $0 = newSink } }
+
     package static func isEnabled(_ level: LogLevel) -> Bool {
         level.rawValue <= threshold.load(ordering: .relaxed)
     }

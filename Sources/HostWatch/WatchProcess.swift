@@ -50,6 +50,10 @@ final class WatchProcess {
         self.table = table
         ignoreEndSignals()
         try closeDescriptors(but: [STDERR_FILENO, socket, root, table.descriptorNumber])
+        // The connection to syslog is closed, and the filter would end a process that makes another.
+        Log.redirect { _, message in
+            try? Files.writeAll(STDERR_FILENO, Array("virtiofsd-watch: \(message)\n".utf8))
+        }
         namespace = ProcessIdentity.current().namespace
         _ = unsafe pthread_setname_np(pthread_self(), "virtiofsd-watch")
         try forbidCoreDumps()
