@@ -20,7 +20,8 @@ enum WorkerEnd: Equatable, Sendable {
 }
 
 /// One thread of a mount: reads requests from its channel, gives them to the device, and answers what the device has
-/// finished on its own lane, whoever has submitted it. Nothing is allocated for a request.
+/// finished on its own lane, whoever has submitted it. Nothing is allocated for a request, unless the kernel's cache is ours to
+/// look after (`KernelCache`), which remembers what the kernel knows.
 @safe final class BridgeWorker {
     /// Whose completions it collects.
     private let lane: Lane

@@ -97,14 +97,13 @@ final class KernelCache: Sendable {
         // What `giveUp` wants comes before this answer, or after it.
         try state.withLock { (known) throws(Errno) in
             var told: [(UInt64, UInt32, Attributes)] = []
-            let names = mayKeepNames(question)
             switch question.answer {
             case .nothing: break
             case .entry where body.count >= MemoryLayout<EntryOut>.size:
-                unsafe settleEntry(names, body, &told)
+                unsafe settleEntry(mayKeepNames(question), body, &told)
             case .attributes where body.count >= MemoryLayout<AttrOut>.size:
                 unsafe settleAttributes(question, body)
-            case .directory: unsafe settleDirectory(names, body, &told)
+            case .directory: unsafe settleDirectory(mayKeepNames(question), body, &told)
             case .open where body.count >= MemoryLayout<OpenOut>.size:
                 unsafe settleOpen(question, body, &known)
             case .entry, .attributes, .open: break
