@@ -28,6 +28,14 @@ package final class JournalReader {
         self.init(table.words, at: table.tableByteCount, byteCount: table.journalByteCount)
     }
 
+    /// From record `position` on.
+    package init(_ table: VersionTable, from position: UInt64) {
+        words = table.words
+        base = table.tableByteCount
+        recordCount = JournalLayout.recordCount(journalByteCount: table.journalByteCount)
+        self.position = position
+    }
+
     init(_ words: SharedWords, at base: Int, byteCount: Int) {
         self.words = words
         self.base = base
@@ -70,6 +78,8 @@ package final class JournalReader {
 
     /// Sleeps until there is more, for those that may write the table.
     package func wait(atMost milliseconds: Int32) {
+        // The next is there and unfinished, for microseconds as a rule.
+        if unfinishedSince != 0 { return _ = waitReadable(-1, timeoutMilliseconds: min(1, milliseconds)) }
         words.add32(base + JournalLayout.Header.sleepers, 1)
         let head = words.load(base + JournalLayout.Header.head)
         if head == position {

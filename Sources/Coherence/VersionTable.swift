@@ -174,6 +174,13 @@ package final class VersionTable: Sendable {
         lock(Self.lockSpace + Int(Self.watchNumber(root)), F_WRLCK, 1)
     }
 
+    /// Whether somebody else's opening watches what is below `root`.
+    package func isWatched(_ root: FileKey) -> Bool {
+        let lock = DescriptionLock.record(
+            type: Int16(F_WRLCK), start: Self.lockSpace + Int(Self.watchNumber(root)), length: 1)
+        do throws(Errno) { return try lock.conflict(on: descriptor.rawValue) != nil } catch { return false }
+    }
+
     static func watchNumber(_ root: FileKey) -> UInt32 {
         let factor: UInt64 = 0x9e37_79b9_7f4a_7c15
         return UInt32((((root.device &* factor) &+ root.number) &* factor) >> 32)

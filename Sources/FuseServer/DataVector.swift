@@ -18,7 +18,7 @@ import FuseWire
     }
 
     /// The first `limit` bytes. Shortens the last entry that is left in place, so the longer vector is spent.
-    func shortened(to limit: Int) -> DataVector {
+    public func shortened(to limit: Int) -> DataVector {
         guard limit < byteCount, let entries = unsafe iovecs else { return self }
         var (used, room) = (0, max(0, limit))
         while used < count, room > 0 {

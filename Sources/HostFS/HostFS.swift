@@ -16,6 +16,8 @@ import StateArena
     /// The share's: a stored copy is read in place, without a reference count.
     let options: ShareOptions
     let credentials: Credentials
+    private let fullValidity: Validity
+    private let validityAlone: Validity
     /// Whether operations may wait for a disk. `waiting` says how they do not.
     let mayWait: Bool
     let pins: PinSet
@@ -38,6 +40,8 @@ import StateArena
         self.share = share
         self.mayWait = mayWait
         options = share.options
+        fullValidity = options.validity
+        validityAlone = fullValidity.alone
         users = IdTable(options.users)
         groups = IdTable(options.groups)
         mappedCapability = options.xattrMap?.otherName(of: Array("security.capability".utf8)).map(
@@ -55,6 +59,23 @@ import StateArena
         if threadAttributes >= 0 { _ = close(threadAttributes) }
         share.board.giveBack(pins)
         share.collectRetired()
+    }
+
+    /// How long the guest may use what it is told now.
+    @inline(__always)
+    var validity: Validity { hasTrustworthyCaches ? fullValidity : validityAlone }
+
+    /// False under `--cache shared` while nobody tells the guest of changes.
+    @inline(__always)
+    var hasTrustworthyCaches: Bool { share.sharedCaches.map { $0.areTrustworthy } ?? true }
+
+    /// Whether the guest keeps the data and the lists of what it opens now.
+    var keepsData: Bool {
+        switch options.cache {
+        case .always: true
+        case .shared: hasTrustworthyCaches
+        case .never, .metadata, .auto: false
+        }
     }
 
     var isReadOnly: Bool { options.readOnly }

@@ -67,8 +67,9 @@ extension ShareOptions {
     /// Every FUSE_INIT flag that these options have a use for.
     fileprivate var wantedFlags: UInt64 {
         // Ids of callers are used for creating only, which idmapped mounts send mapped.
-        var flags =
-            InitFlags.allowIdmap | InitFlags.createSupplementaryGroup | InitFlags.atomicTruncate
+        var flags = InitFlags.createSupplementaryGroup | InitFlags.atomicTruncate
+        // The agent is known by its group, which a guest that has agreed on this seldom sends.
+        if cache != .shared { flags |= InitFlags.allowIdmap }
         if exclusive {
             // OPEN and OPENDIR are answered with ENOSYS. Cached data lives for ever: only the guest changes it.
             flags |= InitFlags.noOpenSupport | InitFlags.noOpendirSupport | InitFlags.explicitInvalidateData

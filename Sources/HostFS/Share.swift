@@ -35,6 +35,8 @@ package final class Share: FileSystemShare {
     package let window: DAXWindow?
     /// Tells others of changes; nil: nobody wants to know.
     let changes: WriterPool?
+    /// `--cache shared`.
+    let sharedCaches: SharedCaches?
     /// Owns the descriptor below.
     let process: OwnProcess
     /// O_PATH of /proc/self/fd, through which what is open is opened again.
@@ -87,6 +89,10 @@ package final class Share: FileSystemShare {
                     window, source: mappable, options.dax ?? DAXOptions(), quota, readOnly: options.readOnly)
             } else { nil }
         self.changes = changes
+        sharedCaches =
+            if options.cache == .shared, let table = changes?.table {
+                try SharedCaches(table, of: FileKey(status))
+            } else { nil }
         openNodes = try OpenNodes(quota: min(quota.limit, handles.limit.maximum))
         board = try PinBoard()
         retired = RetiredList()
@@ -140,6 +146,7 @@ package final class Share: FileSystemShare {
         for slot in inodes.slots.usedSlots where inodes.drop(slot) { retire(.inode(slot)) }
         window?.forgetAll()
         changes?.serve(follower: nil)
+        sharedCaches?.agentHasGone()
         negotiated = 0
     }
 

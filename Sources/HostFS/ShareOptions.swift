@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How long a guest may use what it knows without asking.
-package struct Timeout: Sendable, Equatable {
+package struct Timeout: Sendable, Equatable, Comparable {
     package var seconds: UInt64
     package var nanoseconds: UInt32
 
@@ -11,6 +11,10 @@ package struct Timeout: Sendable, Equatable {
     }
 
     package static let zero = Timeout(seconds: 0)
+
+    package static func < (left: Timeout, right: Timeout) -> Bool {
+        (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
+    }
 }
 
 /// `--cache`: what the guest keeps, and for how long.
@@ -23,13 +27,15 @@ package enum CachePolicy: String, Sendable, CaseIterable {
     case auto
     /// Everything for a day: for shares that others change seldom.
     case always
+    /// The same as long as the guest is told of what others change, otherwise as `auto`. Takes a version table.
+    case shared
 
     /// Default of --entry-timeout and --attr-timeout.
     package var timeout: Timeout {
         switch self {
         case .never: .zero
         case .auto: Timeout(seconds: 1)
-        case .metadata, .always: Timeout(seconds: 86400)
+        case .metadata, .always, .shared: Timeout(seconds: 86400)
         }
     }
 }
@@ -117,12 +123,25 @@ extension ShareOptions {
     /// Whether the share needs this process's /proc/self/task: where the labels of new files are given.
     package var needsTasks: Bool { securityLabel != .never }
 
-    /// How long the guest may use a name.
-    var entryValidity: Timeout { entryTimeout ?? defaultTimeout }
-    /// How long the guest may use attributes.
-    var attributeValidity: Timeout { attributeTimeout ?? defaultTimeout }
-    /// How long the guest may take a name for missing; zero: it asks each time.
-    var negativeValidity: Timeout { negativeTimeout ?? defaultTimeout }
+    var validity: Validity {
+        let standard = exclusive ? .year : cache.timeout
+        return Validity(
+            names: entryTimeout ?? standard, attributes: attributeTimeout ?? standard,
+            missing: negativeTimeout ?? standard)
+    }
+}
 
-    private var defaultTimeout: Timeout { exclusive ? .year : cache.timeout }
+/// How long the guest may use what an answer says.
+struct Validity {
+    var names: Timeout
+    var attributes: Timeout
+    /// That a name is missing; zero: it asks each time.
+    var missing: Timeout
+
+    /// The same where nobody tells the guest of changes: no longer than with `auto`.
+    var alone: Validity {
+        let limit = CachePolicy.auto.timeout
+        return Validity(
+            names: min(names, limit), attributes: min(attributes, limit), missing: min(missing, limit))
+    }
 }

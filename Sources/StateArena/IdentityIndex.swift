@@ -21,7 +21,11 @@ import HostOS
     }
 
     private func bucket(of identity: Identity) -> UnsafeMutablePointer<UInt32> {
-        let index = Int(truncatingIfNeeded: identity.bucketHash & UInt64(bucketCount - 1))
+        unsafe bucket(identity.bucketHash)
+    }
+
+    private func bucket(_ hash: UInt64) -> UnsafeMutablePointer<UInt32> {
+        let index = Int(truncatingIfNeeded: hash & UInt64(bucketCount - 1))
         return unsafe buckets.base.assumingMemoryBound(to: UInt32.self) + index
     }
 
@@ -30,6 +34,17 @@ import HostOS
         while slot != 0 {
             let record = InodeRecord(table, slot: slot)
             if record.identity == identity { return record }
+            slot = record.next
+        }
+        return nil
+    }
+
+    /// The one of an object by device and inode number, whenever it was made and by whatever mount it was found: the newest.
+    public func find(device: UInt64, number: UInt64) -> InodeRecord? {
+        var slot = unsafe bucket(Identity.bucketHash(device: device, number: number)).pointee
+        while slot != 0 {
+            let record = InodeRecord(table, slot: slot)
+            if record.number == number, record.device == device { return record }
             slot = record.next
         }
         return nil

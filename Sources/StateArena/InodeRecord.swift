@@ -31,8 +31,12 @@ public struct Identity: Hashable, Sendable {
 
     /// Spreads identities over the buckets of an index: inode numbers are dense, so the mix is what matters.
     var bucketHash: UInt64 {
-        var mix = number &* 0x9e37_79b9_7f4a_7c15
-        mix ^= device &+ UInt64(mount) << 20 &+ UInt64(birthNanoseconds)
+        Self.bucketHash(device: device, number: number)
+    }
+
+    /// Of those two alone, so that all that have them are in one bucket.
+    static func bucketHash(device: UInt64, number: UInt64) -> UInt64 {
+        var mix = number &* 0x9e37_79b9_7f4a_7c15 ^ device
         mix = (mix ^ mix >> 32) &* 0xd6e8_feb8_6659_fd93
         return mix ^ mix >> 32
     }

@@ -58,9 +58,10 @@ struct CachingArguments: ParsableArguments {
         help: .init(
             """
             auto (default): names and attributes for 1 s, data until the file is opened again. always: everything for a \
-            day; for a share that others change seldom. metadata: names and attributes for a day, data never. never: nothing; \
-            slowest, sees every change of the host at once.
-            """, valueName: "auto|always|metadata|never"))
+            day; for a share that others change seldom. shared: as always while virtiofs-agent runs in the guest and makes \
+            it see what others change, with --version-table; else as auto. metadata: names and attributes for a day, data never. \
+            never: nothing; slowest, sees every change of the host at once.
+            """, valueName: "auto|always|shared|metadata|never"))
     var cache: String?
 
     @Flag(

@@ -56,6 +56,7 @@ extension ShareOptions {
         try setFeatures(arguments.features, settings)
         try setMaps(arguments.maps, settings)
         if exclusive { try checkExclusive(settings) }
+        if cache == .shared { try makeShared(arguments, settings) }
     }
 
     private mutating func setCaching(_ arguments: CachingArguments, _ settings: Settings) throws(StartupError)
@@ -95,6 +96,23 @@ extension ShareOptions {
             if let other = settings[key] { throw contradiction("--exclusive", other.spelling) }
         }
         if preserveNoatime { throw contradiction("--exclusive", "--preserve-noatime") }
+    }
+
+    /// What the guest's agent cannot make right: data that the guest has not written yet, and mounts of their own, which it does
+    /// not reach.
+    private mutating func makeShared(_ arguments: Arguments, _ settings: Settings) throws(StartupError) {
+        guard arguments.table.versionTable != nil else {
+            throw StartupError(
+                operation: "use", subject: settings[.cache]?.spelling ?? "--cache shared",
+                reason: "there is no version table to tell what others change",
+                hint: "say where it is to be: --version-table PATH")
+        }
+        for key in [Settings.Key.writeback, .announceSubmounts] where settings.isOn(key) {
+            if let other = settings[key], let mode = settings[.cache] {
+                throw contradiction(mode.spelling, other.spelling)
+            }
+        }
+        announceSubmounts = false
     }
 
     private mutating func setFeatures(_ arguments: FeatureArguments, _ settings: Settings)

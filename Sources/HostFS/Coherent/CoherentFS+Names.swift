@@ -12,7 +12,11 @@ extension CoherentFS {
     package func mknod(
         _ caller: Caller, parent: NodeID, name: Name, _ arguments: MknodIn
     ) throws(Errno) -> EntryOut {
-        try make(parent, name) { () throws(Errno) in
+        if let group = agent(caller) {
+            let type = arguments.mode & FileType.mask
+            return try appear(group, caller, parent, name, type: type == 0 ? FileType.regular : type)
+        }
+        return try make(parent, name) { () throws(Errno) in
             try base.mknod(caller, parent: parent, name: name, arguments)
         }
     }
@@ -20,14 +24,20 @@ extension CoherentFS {
     package func mkdir(
         _ caller: Caller, parent: NodeID, name: Name, _ arguments: MkdirIn
     ) throws(Errno) -> EntryOut {
-        try make(parent, name) { () throws(Errno) in
+        if let group = agent(caller) {
+            return try appear(group, caller, parent, name, type: FileType.directory)
+        }
+        return try make(parent, name) { () throws(Errno) in
             try base.mkdir(caller, parent: parent, name: name, arguments)
         }
     }
 
     package func symlink(_ caller: Caller, parent: NodeID, name: Name, target: Text) throws(Errno) -> EntryOut
     {
-        try make(parent, name) { () throws(Errno) in
+        if let group = agent(caller) {
+            return try appear(group, caller, parent, name, type: FileType.symbolicLink)
+        }
+        return try make(parent, name) { () throws(Errno) in
             try base.symlink(caller, parent: parent, name: name, target: target)
         }
     }
@@ -45,6 +55,7 @@ extension CoherentFS {
     package func create(
         _ caller: Caller, parent: NodeID, name: Name, _ arguments: CreateIn
     ) throws(Errno) -> CreateOut {
+        try refuseAgent(caller)
         let directory = try place(of: parent)
         let isExclusive = Int32(bitPattern: arguments.flags) & O_EXCL != 0
         let before = isExclusive ? nil : try place(parent, name)
@@ -64,12 +75,14 @@ extension CoherentFS {
 
     /// It has no name, so nobody can have cached anything.
     package func tmpfile(_ caller: Caller, parent: NodeID, _ arguments: CreateIn) throws(Errno) -> CreateOut {
-        try base.tmpfile(caller, parent: parent, arguments)
+        try refuseAgent(caller)
+        return try base.tmpfile(caller, parent: parent, arguments)
     }
 
     package func link(
         _ caller: Caller, nodeID: NodeID, newParent: NodeID, name: Name
     ) throws(Errno) -> EntryOut {
+        try refuseAgent(caller)
         let (object, directory) = (try place(of: nodeID), try place(of: newParent))
         var touched = Touched(entryIn: directory)
         touched.add(object, .attributes)
@@ -81,12 +94,14 @@ extension CoherentFS {
     }
 
     package func unlink(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) {
+        if let group = agent(caller) { return try vanish(group, parent, name) }
         try remove(parent, name) { () throws(Errno) in
             try base.unlink(caller, parent: parent, name: name)
         }
     }
 
     package func rmdir(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) {
+        if let group = agent(caller) { return try vanishDirectory(group, parent, name) }
         try remove(parent, name) { () throws(Errno) in
             try base.rmdir(caller, parent: parent, name: name)
         }
@@ -103,6 +118,7 @@ extension CoherentFS {
     package func rename(
         _ caller: Caller, parent: NodeID, name: Name, newParent: NodeID, newName: Name, flags: UInt32
     ) throws(Errno) {
+        if let group = agent(caller) { return try move(group, newParent, newName, flags) }
         let (from, to) = (try place(of: parent), try place(of: newParent))
         let (moved, replaced) = (try place(parent, name), try place(newParent, newName))
         var touched = Touched(entryIn: from)

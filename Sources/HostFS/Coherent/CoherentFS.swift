@@ -30,7 +30,8 @@ package final class CoherentFS: FileSystem {
     // ---- what changes nothing ----
 
     package func lookup(_ caller: Caller, parent: NodeID, name: Name) throws(Errno) -> EntryOut {
-        try base.lookup(caller, parent: parent, name: name)
+        if let group = agent(caller) { return try lookup(group, caller, parent, name) }
+        return try base.lookup(caller, parent: parent, name: name)
     }
     package func lookupSpecial(_ caller: Caller, nodeID: NodeID, parent: Bool) throws(Errno) -> EntryOut {
         try base.lookupSpecial(caller, nodeID: nodeID, parent: parent)
@@ -40,7 +41,8 @@ package final class CoherentFS: FileSystem {
         try base.readlink(caller, nodeID: nodeID, into: &reply)
     }
     package func getattr(_ caller: Caller, nodeID: NodeID, handle: HandleID?) throws(Errno) -> AttrOut {
-        try base.getattr(caller, nodeID: nodeID, handle: handle)
+        if let special = attributes(ofSpecial: nodeID) { return special }
+        return try base.getattr(caller, nodeID: nodeID, handle: handle)
     }
     package func statx(
         _ caller: Caller, nodeID: NodeID, handle: HandleID?, _ arguments: StatxIn
@@ -57,7 +59,8 @@ package final class CoherentFS: FileSystem {
         _ caller: Caller, nodeID: NodeID, _ arguments: ReadIn, into data: DataVector,
         deferrals: any DeferralSource
     ) throws(Errno) -> Int {
-        try base.read(caller, nodeID: nodeID, arguments, into: data, deferrals: deferrals)
+        if nodeID == AgentNode.changeList { return try readChanges(arguments, into: data) }
+        return try base.read(caller, nodeID: nodeID, arguments, into: data, deferrals: deferrals)
     }
     package func flush(_ caller: Caller, nodeID: NodeID, _ arguments: FlushIn) throws(Errno) {
         try base.flush(caller, nodeID: nodeID, arguments)

@@ -91,10 +91,11 @@ extension HostFS {
         noteMode(of: node, status)
         var entry = EntryOut()
         entry.nodeID = node.rawValue
-        entry.entryValid = options.entryValidity.seconds
-        entry.entryValidNsec = options.entryValidity.nanoseconds
-        entry.attrValid = options.attributeValidity.seconds
-        entry.attrValidNsec = options.attributeValidity.nanoseconds
+        let validity = validity
+        entry.entryValid = validity.names.seconds
+        entry.entryValidNsec = validity.names.nanoseconds
+        entry.attrValid = validity.attributes.seconds
+        entry.attrValidNsec = validity.attributes.nanoseconds
         if let slot = slot(status) {
             (entry.entryValid, entry.entryValidNsec) = (slot, 0)
             (entry.attrValid, entry.attrValidNsec) = (slot, 0)

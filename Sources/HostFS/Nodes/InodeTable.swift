@@ -35,6 +35,15 @@ final class InodeTable: Sendable {
         }
     }
 
+    /// The same by what the version table and the journal name objects by.
+    func find(_ key: FileKey) -> (node: NodeID, type: UInt32)? {
+        index.withLock { index in
+            index.find(device: key.device, number: key.number).map {
+                (NodeID(rawValue: slots.identifier(of: $0.slot)), $0.type)
+            }
+        }
+    }
+
     /// Counts one more lookup of a known object.
     func reference(_ identity: Identity) -> NodeID? {
         index.withLock { index in

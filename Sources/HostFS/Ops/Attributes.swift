@@ -20,8 +20,8 @@ extension HostFS {
         enterDaemon()
         let sync = Int32(truncatingIfNeeded: arguments.flags) & AT_STATX_SYNC_TYPE
         var reply = StatxOut()
-        reply.attrValid = options.attributeValidity.seconds
-        reply.attrValidNsec = options.attributeValidity.nanoseconds
+        let validity = validity.attributes
+        (reply.attrValid, reply.attrValidNsec) = (validity.seconds, validity.nanoseconds)
         let number = try number(nodeID, handle)
         let status = try settled { () throws(Errno) in try FileStatus(of: number, flags: sync) }
         if let slot = slot(status) { (reply.attrValid, reply.attrValidNsec) = (slot, 0) }
@@ -42,8 +42,8 @@ extension HostFS {
     private func makeAttributes(_ node: NodeID, _ status: FileStatus) -> AttrOut {
         noteMode(of: node, status)
         var reply = AttrOut()
-        reply.attrValid = options.attributeValidity.seconds
-        reply.attrValidNsec = options.attributeValidity.nanoseconds
+        let validity = validity.attributes
+        (reply.attrValid, reply.attrValidNsec) = (validity.seconds, validity.nanoseconds)
         if let slot = slot(status) { (reply.attrValid, reply.attrValidNsec) = (slot, 0) }
         reply.attributes = attributes(status)
         return reply

@@ -18,7 +18,7 @@ extension HostFS {
         // A guest that keeps a listing compares mtimes when it uses it again, and those can be equal for changes within
         // one clock tick: fine only where names may be old for long anyway. Under `auto` it would also ask more: what it
         // reads again refreshes the names and attributes of all entries in one go.
-        if options.cache == .metadata || options.cache == .always || tellsSlots {
+        if options.cache == .metadata || keepsData || tellsSlots {
             reply.openFlags = OpenOutFlags.keepCache | OpenOutFlags.cacheDirectory
         }
         return reply

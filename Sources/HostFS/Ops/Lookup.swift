@@ -13,7 +13,7 @@ extension HostFS {
         do throws(Errno) {
             return try entry(parent: parent, parentDescriptor: directory, name: name)
         } catch {
-            let validity = options.negativeValidity
+            let validity = self.validity.missing
             guard error == .ENOENT, validity != .zero || tellsSlots else { throw error }
             var missing = EntryOut()
             missing.entryValid = validity.seconds

@@ -53,10 +53,10 @@ extension HostFS {
         } else {
             out.handle = try addHandle(file, node: node, kind: .file, flags: flags.host).rawValue
         }
-        switch options.cache {
-        case .never, .metadata: out.openFlags = OpenOutFlags.directIO | OpenOutFlags.parallelDirectWrites
-        case .auto: break
-        case .always: out.openFlags = OpenOutFlags.keepCache
+        if options.cache == .never || options.cache == .metadata {
+            out.openFlags = OpenOutFlags.directIO | OpenOutFlags.parallelDirectWrites
+        } else if keepsData {
+            out.openFlags = OpenOutFlags.keepCache
         }
         // Who follows the version table drops what has changed. A mapped file has no cached pages; Linux 7.3 warns of those that others use when it drops them at an open.
         if isMapped(node) || tellsSlots { out.openFlags |= OpenOutFlags.keepCache }
