@@ -82,7 +82,9 @@ extension CoherentFS {
     func status(_ parent: NodeID, _ name: Name) throws(Errno) -> FileStatus? {
         base.enterDaemon()
         let directory = try base.descriptor(of: parent)
-        do throws(Errno) { return try unsafe FileStatus(directory, name.cString) } catch .ENOENT { return nil }
+        do throws(Errno) { return try unsafe FileStatus(directory, name.cString) } catch .ENOENT {
+            return nil
+        }
     }
 
     private func isChangeList(_ name: Name) -> Bool {

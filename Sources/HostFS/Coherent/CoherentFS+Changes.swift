@@ -89,7 +89,16 @@ extension CoherentFS {
 
     /// The kernel puts it into the guest's pages, as everything that is read.
     private func put(_ bytes: [UInt8], into data: DataVector, by memory: Int32) throws(Errno) -> Int {
-        _ = try systemCall { unsafe pwrite(memory, bytes, bytes.count, 0) }
+        var bytes = bytes
+        // SAFETY: the vector is of `bytes`, for as long as the call lasts.
+        let failure = unsafe bytes.withUnsafeMutableBytes { bytes -> Errno? in
+            var vector = unsafe iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
+            do throws(Errno) {
+                _ = try unsafe writeVectors(memory, &vector, count: 1, at: 0, flags: 0)
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
         var (vectors, total) = (VectorCursor(data.shortened(to: bytes.count)), 0)
         while total < bytes.count, let piece = unsafe vectors.piece {
             let count = try unsafe readVectors(memory, piece.vectors, count: piece.count, at: total)

@@ -54,7 +54,8 @@ final class SharedCaches: Sendable {
     func agentHasGone() { stop("its agent has ended", since: trustedUntil.load(ordering: .relaxed)) }
 
     private func stop(_ reason: String, since until: Int64) {
-        guard until != 0, trustedUntil.compareExchange(expected: until, desired: 0, ordering: .relaxed).exchanged
+        guard until != 0,
+            trustedUntil.compareExchange(expected: until, desired: 0, ordering: .relaxed).exchanged
         else { return }
         Log.warning("the guest caches as with --cache auto: \(reason)")
     }
