@@ -142,6 +142,17 @@ import Testing
         #expect(read.share.negativeTimeout == .zero)
     }
 
+    @Test func sharedCaches() throws {
+        let read = try options(with: "--cache=shared", "--version-table=/dev/shm/t")
+        #expect(read.share.cache == .shared && !read.share.announceSubmounts)
+        #expect(
+            refusal(with: "--cache=shared")?.contains("say where it is to be: --version-table PATH") == true)
+        for option in ["--writeback", "--announce-submounts"] {
+            let refused = refusal(with: "--cache=shared", "--version-table=/dev/shm/t", option)
+            #expect(refused?.contains("--cache shared and \(option)") == true, "\(refused ?? "taken")")
+        }
+    }
+
     @Test func anExclusiveShareKeepsWhatItSharesWithNobody() throws {
         let read = try options(
             with: "--exclusive", "--cache=always", "--writeback", "--no-readdirplus", "--readonly", "--xattr",

@@ -69,22 +69,32 @@ extension CoherentFS {
         default:
             guard change.parent != nil || object != nil else { return nil }
         }
-        // What is gone from a name has no type to be told.
-        if record.kind != .removed, record.kind != .movedAway {
-            let isByName = record.kind == .created || record.kind == .movedHere || object == nil
-            let type = isByName ? parent.flatMap { typeNow($0.node, record.name) } : object?.type
-            change.type = UInt8(truncatingIfNeeded: (type ?? 0) >> 12)
-        }
+        let type: UInt32? =
+            switch record.kind {
+            case .movedAway: nil
+            case .removed: object.flatMap { hasName($0.node) ? $0.type : nil }
+            case .created, .movedHere: parent.flatMap { typeNow($0.node, record.name) }
+            default: object?.type ?? parent.flatMap { typeNow($0.node, record.name) }
+            }
+        change.type = UInt8(truncatingIfNeeded: (type ?? 0) >> 12)
         return change
+    }
+
+    /// Whether an object has a name left.
+    private func hasName(_ node: NodeID) -> Bool {
+        defer { base.pins.clear() }
+        guard let number = try? base.descriptor(of: node), let status = try? FileStatus(of: number) else {
+            return false
+        }
+        return status.raw.stx_nlink > 0
     }
 
     private func typeNow(_ parent: NodeID, _ name: [UInt8]) -> UInt32? {
         let text = name.map { CChar(bitPattern: $0) } + [0]
-        guard let directory = try? base.descriptor(of: parent) else { return nil }
-        let status = unsafe try? FileStatus(directory, text)
         // Of any number of directories in one request.
-        base.pins.clear()
-        return status?.type
+        defer { base.pins.clear() }
+        guard let directory = try? base.descriptor(of: parent) else { return nil }
+        return (unsafe try? FileStatus(directory, text))?.type
     }
 
     /// The kernel puts it into the guest's pages, as everything that is read.

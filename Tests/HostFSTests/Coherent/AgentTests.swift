@@ -186,6 +186,20 @@ private final class NoDeferrals: DeferralSource {
         #expect(list.next == next + 8 && list.state == [])
     }
 
+    /// Of what has another name the guest must not take a link away.
+    @Test func whatIsRemovedAndStillThere() throws {
+        let rig = try AgentRig()
+        let next = try rig.read(from: 0).next
+        let f = rig.key("f")
+        link(rig.test.host("f"), rig.test.host("second"))
+        _ = try rig.look("f")
+        unlink(rig.test.host("f"))
+        rig.tell(.removed, f, in: rig.key(""), "f")
+        #expect(try rig.read(from: next).changes.map(\.type) == [UInt8(DT_REG)])
+        unlink(rig.test.host("second"))
+        #expect(try rig.read(from: next).changes.map(\.type) == [0])
+    }
+
     @Test func asManyAsFit() throws {
         let rig = try AgentRig()
         let next = try rig.read(from: 0).next
