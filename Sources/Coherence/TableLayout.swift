@@ -28,6 +28,7 @@ package enum TableLayout {
         static let journalSize = 24
         static let slots = 32
         static let origins = 36
+        static let lasting = 40
         static let epoch = 64
         static let heartbeat = 128
         static let writers = 4096
@@ -49,6 +50,8 @@ package enum TableLayout {
         static let namespace = 28
         /// How many objects one change may touch: RENAME, two directories and two objects.
         static let maximumSlots = 4
+        /// In the place of `count`: any number, of which each has the writer's bit.
+        static let anySlots = UInt32.max
     }
 
     enum Follower {

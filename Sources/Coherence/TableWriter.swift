@@ -44,7 +44,12 @@ package final class TableWriter: @unchecked Sendable {
         self.number = number
         record = Self.place(number)
         bit = 1 << UInt64(number)
-        let process = table.writerProcess
+        Self.enter(record, table)
+    }
+
+    /// Says whose the record is.
+    static func enter(_ record: Int, _ table: VersionTable) {
+        let (words, process) = (table.words, table.writerProcess)
         words.store32(record + TableLayout.Writer.process, process.number)
         words.store32(record + TableLayout.Writer.namespace, process.namespace)
         words.store32(record + TableLayout.Writer.origin, table.origin)
@@ -88,16 +93,24 @@ package final class TableWriter: @unchecked Sendable {
         words.store32(record + TableLayout.Writer.count, 0)
     }
 
+    static func clear(_ slot: UInt32, _ bit: UInt64, in table: VersionTable) {
+        table.bump(slot, .both)
+        table.words.keep(table.offset(slot) + TableLayout.Slot.changing, bits: ~bit)
+    }
+
     /// Ends what a writer that has died was changing. For whoever holds the record's lock.
     static func repair(_ table: VersionTable, _ number: Int) {
-        let (words, record) = (table.words, place(number))
-        let count = min(
-            Int(words.load32(record + TableLayout.Writer.count)), TableLayout.Writer.maximumSlots)
-        for index in 0..<count {
-            let slot = words.load32(record + TableLayout.Writer.slots + 4 * index)
-            table.bump(slot, .both)
-            words.keep(
-                table.offset(slot) + TableLayout.Slot.changing, bits: ~(1 << UInt64(number)))
+        let (words, record, bit) = (table.words, place(number), 1 << UInt64(number) as UInt64)
+        let count = words.load32(record + TableLayout.Writer.count)
+        if count == TableLayout.Writer.anySlots {
+            for slot in 0..<table.slotCount where table.isChanging(slot, besides: ~bit) {
+                clear(slot, bit, in: table)
+            }
+            words.keep(TableLayout.Header.lasting, bits: ~bit)
+        } else {
+            for index in 0..<min(Int(count), TableLayout.Writer.maximumSlots) {
+                clear(words.load32(record + TableLayout.Writer.slots + 4 * index), bit, in: table)
+            }
         }
         words.store32(record + TableLayout.Writer.count, 0)
         words.store32(record + TableLayout.Writer.origin, 0)

@@ -87,6 +87,9 @@ package final class VersionTable: Sendable {
         words.load(offset(slot) + TableLayout.Slot.changing) & ~own != 0
     }
 
+    /// Bits of those writers that change something for long (`LastingChanges`).
+    package var lastingWriters: UInt64 { words.load(TableLayout.Header.lasting) }
+
     // ---- changing ----
 
     /// All that anybody has cached is stale: changes were lost.

@@ -16,6 +16,10 @@ package final class WriterPool: Sendable {
         var made = 1
     }
 
+    /// What the guest has mapped for writing.
+    private let mapped = Mutex<LastingChanges?>(nil)
+    private let mappedBit = Atomic<UInt64>(0)
+
     /// So many that a few busy daemons find room.
     private static let limit = 12
 
@@ -43,6 +47,25 @@ package final class WriterPool: Sendable {
             giveBack(writer)
         }
         return try change(writer.bit)
+    }
+
+    /// The guest may write `object` from now on without asking, until `unmap`. EUSERS when 64 threads of daemons write already.
+    package func map(_ object: FileKey) throws(Errno) {
+        let changes = mapped.withLock { mapped in
+            if mapped == nil { mapped = LastingChanges(table) }
+            return mapped
+        }
+        guard let changes else { throw .EUSERS }
+        mappedBit.store(changes.bit, ordering: .relaxed)
+        changes.begin(object)
+    }
+
+    package func unmap(_ object: FileKey) { mapped.withLock { $0 }?.end(object) }
+
+    /// Whether `slot` has an object that somebody else's guest may be writing without asking.
+    package func isWrittenElsewhere(_ slot: UInt32) -> Bool {
+        let others = table.lastingWriters & ~mappedBit.load(ordering: .relaxed)
+        return others != 0 && table.isChanging(slot, besides: ~others)
     }
 
     private func borrow() -> TableWriter {

@@ -65,9 +65,21 @@ import StateArena
     @inline(__always)
     var validity: Validity { hasTrustworthyCaches ? fullValidity : validityAlone }
 
+    /// The same of one object.
+    func validity(of status: FileStatus) -> Validity {
+        guard share.sharedCaches != nil, let changes = share.changes,
+            changes.isWrittenElsewhere(changes.table.slot(of: FileKey(status)))
+        else { return validity }
+        var result = validity
+        result.attributes = .zero
+        return result
+    }
+
     /// False under `--cache shared` while nobody tells the guest of changes.
     @inline(__always)
-    var hasTrustworthyCaches: Bool { share.sharedCaches.map { $0.areTrustworthy } ?? true }
+    var hasTrustworthyCaches: Bool {
+        options.cache != .shared || share.sharedCaches?.areTrustworthy ?? false
+    }
 
     /// Whether the guest keeps the data and the lists of what it opens now.
     var keepsData: Bool {

@@ -44,6 +44,9 @@ package final class Share: FileSystemShare {
     /// Whether inodes are referred to by file handle, where their file system has them.
     package let usesFileHandles: Bool
 
+    /// Counts answers about files that others' guests write as memory.
+    let unsettled = Atomic<UInt64>(0)
+
     /// The host has refused to set a label, and the log has it.
     let hasRefusedLabel = Atomic<Bool>(false)
 
@@ -86,7 +89,8 @@ package final class Share: FileSystemShare {
         self.window =
             if let window {
                 try DAXWindow(
-                    window, source: mappable, options.dax ?? DAXOptions(), quota, readOnly: options.readOnly)
+                    window, source: mappable, options.dax ?? DAXOptions(), quota, readOnly: options.readOnly,
+                    changes: changes)
             } else { nil }
         self.changes = changes
         sharedCaches =

@@ -108,6 +108,9 @@ final class WatchProcess {
     /// Of the heartbeat, which is to grow every 100 ms.
     private static let beatMilliseconds: Int32 = 50
     private static let careNanoseconds: Int64 = 1_000_000_000
+    /// Who waits for events is woken by each, which whoever causes it pays for. Daemons tell what they do themselves, so theirs may come
+    /// together.
+    private static let napMilliseconds: Int32 = 2
 
     /// Until the daemon has gone.
     private func watch<Source: HostSource>(_ source: Source) throws(Refusal) {
@@ -122,10 +125,12 @@ final class WatchProcess {
             if ready & 1 != 0 { return }
             if ready & 2 != 0 {
                 let losses = teller.losses
-                do throws(Refusal) { try take(source, &teller) } catch {
+                let isOthers: Bool
+                do throws(Refusal) { isOthers = try take(source, &teller) } catch {
                     loseAll()
                     throw error
                 }
+                if !isOthers, waitReadable(socket, timeoutMilliseconds: Self.napMilliseconds) != 0 { return }
                 if teller.losses > losses { logLoss(teller.losses) }
             }
             let now = monotonicNanoseconds()
@@ -136,13 +141,15 @@ final class WatchProcess {
         }
     }
 
+    /// Returns whether something has happened that no daemon at this table has done.
     private func take<Source: HostSource>(
         _ source: Source, _ teller: inout EventTeller<Source>
-    ) throws(Refusal) {
+    ) throws(Refusal) -> Bool {
         let events = try source.take()
         // After the events: who has done one of them had said who it is before.
         let daemons = source.knowsProcesses ? table.processes(in: namespace) : [:]
         for event in events { teller.tell(event, daemons: daemons) }
+        return !events.allSatisfy { daemons[$0.process] != nil }
     }
 
     private func logLoss(_ count: UInt64) {

@@ -57,8 +57,19 @@ extension CoherentFS {
     ) throws(Errno) -> CreateOut {
         try refuseAgent(caller)
         let directory = try place(of: parent)
-        let isExclusive = Int32(bitPattern: arguments.flags) & O_EXCL != 0
-        let before = isExclusive ? nil : try place(parent, name)
+        do throws(Errno) {
+            // The guest believes that there is none, and as a rule it is right.
+            var exclusive = arguments
+            exclusive.flags |= UInt32(O_EXCL)
+            let out = try announcing(Touched(entryIn: directory)) { () throws(Errno) in
+                try base.create(caller, parent: parent, name: name, exclusive)
+            }
+            tell(.created, try? place(of: NodeID(rawValue: out.entry.nodeID)), in: directory, name)
+            return out
+        } catch {
+            guard error == .EEXIST, Int32(bitPattern: arguments.flags) & O_EXCL == 0 else { throw error }
+        }
+        let before = try place(parent, name)
         var touched = Touched(entryIn: directory)
         touched.add(before, .both)
         let out = try announcing(touched) { () throws(Errno) in
@@ -119,8 +130,26 @@ extension CoherentFS {
         _ caller: Caller, parent: NodeID, name: Name, newParent: NodeID, newName: Name, flags: UInt32
     ) throws(Errno) {
         if let group = agent(caller) { return try move(group, newParent, newName, flags) }
+        let told = unsafe base.share.namesTold.find(NamesTold.Key(newParent, newName.cString))
+        if flags == 0, told == nil {
+            // As a rule nothing is there, and then nothing has to be looked up.
+            do throws(Errno) {
+                return try move(parent, name, newParent, newName, UInt32(RENAME_NOREPLACE), caller)
+            } catch {
+                // EINVAL: the file system does not know the flag.
+                guard error == .EEXIST || error == .EINVAL else { throw error }
+            }
+        }
+        try move(parent, name, newParent, newName, flags, caller)
+    }
+
+    private func move(
+        _ parent: NodeID, _ name: Name, _ newParent: NodeID, _ newName: Name, _ flags: UInt32,
+        _ caller: Caller
+    ) throws(Errno) {
         let (from, to) = (try place(of: parent), try place(of: newParent))
-        let (moved, replaced) = (try place(parent, name), try place(newParent, newName))
+        let moved = try place(parent, name)
+        let replaced = flags & UInt32(RENAME_NOREPLACE) == 0 ? try place(newParent, newName) : nil
         var touched = Touched(entryIn: from)
         touched.add(to, .both)
         // A directory that is moved has another "..".

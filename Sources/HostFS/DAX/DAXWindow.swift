@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coherence
 import Errors
 import FuseServer
 import FuseWire
@@ -45,6 +46,8 @@ package final class DAXWindow: Sendable {
     let limited = Atomic<Int>(0)
     let lost = RecurringEvent()
     private let quota: DescriptorQuota
+    /// Is told of files that the guest may write; nil: nobody wants to know.
+    private let changes: WriterPool?
     let settlingTime: Int64
     /// Signalled when a file gets a `cut`.
     let news: EventFD
@@ -58,8 +61,9 @@ package final class DAXWindow: Sendable {
     init(
         _ window: any FileWindow, source: (any MappableSource)?, _ options: DAXOptions,
         _ quota: DescriptorQuota,
-        readOnly: Bool, settlingTime: Int64 = DAXWindow.settlingTime
+        readOnly: Bool, changes: WriterPool? = nil, settlingTime: Int64 = DAXWindow.settlingTime
     ) throws(Errno) {
+        self.changes = changes
         self.quota = quota
         self.settlingTime = settlingTime
         self.window = window
@@ -99,7 +103,9 @@ package final class DAXWindow: Sendable {
         let key = FileKey(status)
         try state.withLock { (state) throws(Errno) in
             if let chunk = state.chunks[index] {
-                if chunk.file.key == key, chunk.fileOffset == arguments.fileOffset { return }
+                if chunk.file.key == key, chunk.fileOffset == arguments.fileOffset {
+                    return try announce(chunk.file, arguments)
+                }
                 remove(index, &state)
             }
             let file = try file(key, &state, open)
@@ -118,6 +124,7 @@ package final class DAXWindow: Sendable {
                 file: file, fileOffset: arguments.fileOffset,
                 byteCount: file.byteCount(ofChunkAt: arguments.fileOffset))
             do throws(Errno) {
+                try announce(file, arguments)
                 guard pieceCount(state) + chunk.pieceCount <= Self.maximumPieceCount else { throw .ENOSPC }
                 try map(chunk, at: index, writable: writable, &state)
             } catch {
@@ -217,6 +224,13 @@ package final class DAXWindow: Sendable {
         }
     }
 
+    /// Before the guest can write it.
+    private func announce(_ file: MappedFile, _ arguments: SetupMappingIn) throws(Errno) {
+        guard let changes, !file.isAnnounced, arguments.flags & SetupMappingIn.write != 0 else { return }
+        try changes.map(file.key)
+        file.isAnnounced = true
+    }
+
     private func remove(_ index: Int, _ state: inout State) {
         guard let chunk = state.chunks[index] else { return }
         for part in pieces(of: chunk, at: index) { takeAway(part.piece, &state) }
@@ -254,6 +268,7 @@ package final class DAXWindow: Sendable {
             keep(cut, of: file.key, &state)
         }
         source?.unprotect(file.real.rawValue)
+        if file.isAnnounced { changes?.unmap(file.key) }
         giveBackQuota()
     }
 

@@ -65,6 +65,8 @@ final class MappedFile: @unchecked Sendable {
     private let endless: EndlessFile?
     /// How many chunks show it.
     var chunkCount = 0
+    /// The version table says that it changes: the guest has asked to write it.
+    var isAnnounced = false
     /// nil: the guest believes in no more than there is, and touches nothing behind the end.
     var cut: Cut?
     /// When to look next whether the file has really become shorter, and how often that was done.

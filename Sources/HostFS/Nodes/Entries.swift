@@ -91,7 +91,7 @@ extension HostFS {
         noteMode(of: node, status)
         var entry = EntryOut()
         entry.nodeID = node.rawValue
-        let validity = validity
+        let validity = validity(of: status)
         entry.entryValid = validity.names.seconds
         entry.entryValidNsec = validity.names.nanoseconds
         entry.attrValid = validity.attributes.seconds

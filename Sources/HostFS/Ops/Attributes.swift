@@ -20,10 +20,10 @@ extension HostFS {
         enterDaemon()
         let sync = Int32(truncatingIfNeeded: arguments.flags) & AT_STATX_SYNC_TYPE
         var reply = StatxOut()
-        let validity = validity.attributes
-        (reply.attrValid, reply.attrValidNsec) = (validity.seconds, validity.nanoseconds)
         let number = try number(nodeID, handle)
         let status = try settled { () throws(Errno) in try FileStatus(of: number, flags: sync) }
+        let validity = validity(of: status).attributes
+        (reply.attrValid, reply.attrValidNsec) = (validity.seconds, validity.nanoseconds)
         if let slot = slot(status) { (reply.attrValid, reply.attrValidNsec) = (slot, 0) }
         noteMode(of: nodeID, status)
         reply.stat = extendedAttributes(status)
@@ -42,7 +42,7 @@ extension HostFS {
     private func makeAttributes(_ node: NodeID, _ status: FileStatus) -> AttrOut {
         noteMode(of: node, status)
         var reply = AttrOut()
-        let validity = validity.attributes
+        let validity = validity(of: status).attributes
         (reply.attrValid, reply.attrValidNsec) = (validity.seconds, validity.nanoseconds)
         if let slot = slot(status) { (reply.attrValid, reply.attrValidNsec) = (slot, 0) }
         reply.attributes = attributes(status)

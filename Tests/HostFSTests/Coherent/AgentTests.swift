@@ -149,6 +149,17 @@ private final class NoDeferrals: DeferralSource {
         #expect(try rig.look("f").entryValid == 86400)
     }
 
+    @Test func notWhatAnotherGuestWritesAsMemory() throws {
+        let rig = try AgentRig()
+        _ = try rig.read(from: 0)
+        let others = try WriterPool(rig.watcher)
+        try others.map(rig.key("f"))
+        #expect(try rig.look("f").attrValid == 0)
+        #expect(try rig.look("d").attrValid == 86400)
+        others.unmap(rig.key("f"))
+        #expect(try rig.look("f").attrValid == 86400)
+    }
+
     @Test func whatIsTold() throws {
         let rig = try AgentRig()
         let next = try rig.read(from: 0).next

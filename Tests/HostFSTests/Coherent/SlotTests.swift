@@ -72,6 +72,25 @@ import Testing
         #expect(attributes.attributes.size == 100)
     }
 
+    /// What another guest writes as memory has another time in each answer, at once.
+    @Test func whatIsWrittenElsewhereIsNeverKept() throws {
+        let (test, table) = try share(follower: 5)
+        let node = try test.node("f")
+        let others = try WriterPool(table)
+        let key = FileKey(try FileStatus(AT_FDCWD, test.host("f")))
+        try others.map(key)
+        let times = try Set(
+            (0..<10).map { _ in
+                try test.request { try $0.getattr(.root, nodeID: node, handle: nil) }.attributes.mtimensec
+            })
+        #expect(times.count == 10)
+        others.unmap(key)
+        let mtime = try FileStatus(AT_FDCWD, test.host("f")).raw.stx_mtime.tv_nsec
+        #expect(
+            try test.request { try $0.getattr(.root, nodeID: node, handle: nil) }.attributes.mtimensec
+                == mtime)
+    }
+
     /// A writer that is held up does not hold up others for ever; then the time is not the true one.
     @Test func aChangeThatDoesNotEndIsNotWaitedForForEver() throws {
         let (test, table) = try share(follower: 5)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coherence
 import Errors
 import FuseServer
 import FuseWire
@@ -27,6 +28,31 @@ import Testing
         #expect(bench.vmm.coveredByteCount == 0 && bench.vmm.faults == [])
         #expect(bench.quota.usedCount == 0)
         #expect(bench.source.protected.withLock { $0 } == 0)
+    }
+
+    /// For as long as something of a file is mapped that the guest has asked to write.
+    @Test func othersHearOfWhatTheGuestMayWrite() throws {
+        let folder = try TemporaryDirectory(prefix: "table-")
+        let table = try VersionTable(path: folder.path + "/table")
+        let bench = try Bench(changes: try WriterPool(table))
+        let status = try bench.make("a", 3 * chunk)
+        let slot = table.slot(of: FileKey(status))
+        try bench.setUp(status, "a", at: 0)
+        #expect(!table.isChanging(slot), "it is only read")
+        try bench.setUp(status, "a", at: 0, writes: true)
+        #expect(table.isChanging(slot), "the same chunk is to be written")
+        try bench.setUp(status, "a", fileOffset: chunk, at: chunk, writes: true)
+        try bench.remove(0)
+        #expect(table.isChanging(slot))
+        try bench.remove(chunk)
+        #expect(!table.isChanging(slot))
+        try bench.setUp(status, "a", at: 0, writes: true)
+        bench.window.forgetAll()
+        #expect(!table.isChanging(slot), "the guest is gone")
+        bench.vmm.refuses.store(true, ordering: .relaxed)
+        let refusing = bench.copy
+        #expect(throws: Errno.EIO) { try refusing.setUp(status, 0, 2 * chunk, chunk) }
+        #expect(!table.isChanging(slot))
     }
 
     @Test func forgedRangesAreRefused() throws {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coherence
 import Errors
 import FuseServer
 import FuseWire
@@ -92,12 +93,12 @@ final class Bench {
     /// - Parameter settlingTime: in nanoseconds; by itself so long that no machine is too slow for a test.
     init(
         endless: Bool = true, readOnly: Bool = false, settlingTime: Int64 = 600_000_000_000,
-        byteCount: Int = 16 << 20
+        byteCount: Int = 16 << 20, changes: WriterPool? = nil
     ) throws {
         vmm = StrictVMM(byteCount: byteCount)
         directory = try TemporaryDirectory(prefix: "dax")
         window = try DAXWindow(
-            vmm, source: endless ? source : nil, DAXOptions(), quota, readOnly: readOnly,
+            vmm, source: endless ? source : nil, DAXOptions(), quota, readOnly: readOnly, changes: changes,
             settlingTime: settlingTime)
     }
 
@@ -123,9 +124,10 @@ final class Bench {
 
     func setUp(
         _ status: FileStatus, _ name: String, fileOffset: UInt64 = 0, at windowOffset: UInt64,
-        length: UInt64 = chunk
+        length: UInt64 = chunk, writes: Bool = false
     ) throws(Errno) {
         var arguments = SetupMappingIn()
+        if writes { arguments.flags = SetupMappingIn.write }
         (arguments.fileOffset, arguments.windowOffset, arguments.length) = (fileOffset, windowOffset, length)
         let path = directory.path + "/" + name
         try window.setUp(status, arguments, writable: true) { () throws(Errno) in
