@@ -27,6 +27,12 @@ struct BenchCommand: ParsableCommand {
     @Flag(name: .customLong("list"), help: "Name the tests and end.")
     var listsTests = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Time the version table at this path instead: what a check, a bump, a change and a record cost. It is made if there is none.",
+            valueName: "PATH"))
+    var versionTable: String?
+
     @Option(help: ArgumentHelp("Where --compare makes a directory for each daemon.", valueName: "DIR"))
     var sharedDir: String?
 
@@ -83,7 +89,7 @@ struct BenchCommand: ParsableCommand {
     var markdown: String?
 
     func validate() throws {
-        if listsTests { return }
+        if listsTests || versionTable != nil { return }
         guard compare != (socketPath != nil) else {
             throw ValidationError("give either --socket-path or --compare")
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Bench
+import Coherence
 import Errors
 import Glibc
 import Guest
@@ -14,6 +15,7 @@ struct BenchRun {
     /// The exit status for our caller.
     func run() -> Int32 {
         if options.listsTests { return list() }
+        if let path = options.versionTable { return timeTable(path) }
         // Before any thread is made, so that every thread has them blocked and only the signalfd sees them.
         guard let signals = try? SignalDescriptor(collecting: [SIGINT, SIGTERM, SIGHUP, SIGQUIT]) else {
             say("cannot collect signals")
@@ -43,6 +45,19 @@ struct BenchRun {
             print("\(script.name)\(blanks)  \(script.summary)")
         }
         return 0
+    }
+
+    private func timeTable(_ path: String) -> Int32 {
+        do {
+            let cost = try TableCost.measure(try VersionTable(path: path))
+            for (name, value) in [
+                ("check", cost.check), ("bump", cost.bump), ("change", cost.change), ("record", cost.record),
+            ] { print(name, (value * 10).rounded() / 10, "ns") }
+            return 0
+        } catch let error as Errno {
+            say("cannot write the version table \(path): \(describe(error))")
+        } catch { say("\(error)") }
+        return 1
     }
 
     // MARK: Measuring
