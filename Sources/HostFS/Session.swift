@@ -20,6 +20,8 @@ extension HostFS {
         if agreed & InitFlags.noOpenSupport != 0 { agreed &= ~InitFlags.atomicTruncate }
         agreed |= try daxFlags(offer)
         let tellsSlots = share.changes != nil && offer.follower != nil
+        // A listing that its kernel keeps is good without asking.
+        if tellsSlots { agreed |= offer.flags & InitFlags.noOpendirSupport }
         share.changes?.serve(follower: offer.follower)
         share.negotiated = tellsSlots ? agreed | Self.tellsSlots : agreed
         var choice = InitChoice(flags: agreed, mapAlignment: DAXWindow.alignment)

@@ -17,29 +17,30 @@ enum FileUse {
     }
 }
 
-// Zero-message open (`--exclusive`): a guest whose OPEN and OPENDIR were answered with ENOSYS opens without asking. Its requests
+// Zero-message open (`--exclusive`, and directories of a front-end that follows the version table): a guest whose OPEN and OPENDIR were answered with ENOSYS opens without asking. Its requests
 // say handle 0 and its files are never released. So each inode that is in use has a handle of ours, kept by `OpenNodes`,
 // opened when a request needs it, for no more than it needs, and closed when others are needed more. What the guest removes
 // stays reachable by `keepKnown`.
 extension HostFS {
     /// Whether the guest opens objects of this type without asking.
     func opensByNode(_ type: UInt32) -> Bool {
-        guard options.exclusive else { return false }
         switch type {
-        case FileType.regular: return isNegotiated(InitFlags.noOpenSupport)
-        case FileType.directory: return isNegotiated(InitFlags.noOpendirSupport)
-        default: return false
+        case FileType.regular: options.exclusive && isNegotiated(InitFlags.noOpenSupport)
+        case FileType.directory: opensSomethingByNode && isNegotiated(InitFlags.noOpendirSupport)
+        default: false
         }
     }
+
+    private var opensSomethingByNode: Bool { options.exclusive || tellsSlots }
 
     var opensFilesByNode: Bool { opensByNode(FileType.regular) }
 
     /// Whether `handle` is what the guest says of something that it has opened without asking.
-    func isWithoutHandle(_ handle: UInt64) -> Bool { handle == 0 && options.exclusive }
+    func isWithoutHandle(_ handle: UInt64) -> Bool { handle == 0 && opensSomethingByNode }
 
     /// A handle for `node`, held until the request ends. EBADF if the guest has to open such an object first.
     func holdByNode(_ node: NodeID, kind: HandleKind?, for use: FileUse) throws(Errno) -> HandleRecord {
-        guard options.exclusive else { throw .EBADF }
+        guard opensSomethingByNode else { throw .EBADF }
         if let known = try holdKnown(node, kind: kind, for: use) { return known }
         let type = try type(of: node)
         let found: HandleKind = type == FileType.directory ? .directory : .file
