@@ -21,6 +21,7 @@ final class AgentMount {
     /// st_dev.
     let device: (major: UInt32, minor: UInt32)
     private var group: AgentGroup?
+    private let ownGroup: gid_t
 
     /// Says what is missing for an agent to work here.
     init(_ path: String) throws(StartupError) {
@@ -39,6 +40,7 @@ final class AgentMount {
             throw unusable("we are not root", "run virtiofs-agent as root of the guest")
         }
         self.path = path
+        ownGroup = getegid()
         let mountPoint = try failing("open") { () throws(Errno) in
             OwnedDescriptor(
                 adopting: try systemCall { unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
@@ -92,6 +94,13 @@ final class AgentMount {
         group = nil
         _ = try systemCall { vfs_set_file_group(wanted.rawValue) }
         group = wanted
+    }
+
+    /// Does `body` as anybody: what it asks of this mount is no question of the agent.
+    func asOurselves(_ body: () -> Void) {
+        group = nil
+        _ = vfs_set_file_group(ownGroup)
+        body()
     }
 
     /// Opens an object as *look*. Without O_PATH only what may be opened without harm: regular files and directories.

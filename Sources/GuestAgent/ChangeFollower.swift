@@ -25,7 +25,8 @@ final class ChangeFollower {
     /// - Throws: EBUSY where another agent reads the list.
     init(_ mount: AgentMount, say: @escaping (String) -> Void) throws(Errno) {
         self.mount = mount
-        self.say = say
+        // The log may be a file on this very mount.
+        self.say = { text in mount.asOurselves { say(text) } }
         runner = StepRunner(mount: mount)
         list = try mount.openChangeList()
     }

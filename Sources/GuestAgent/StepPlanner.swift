@@ -37,7 +37,8 @@ struct StepPlanner {
         case .removed:
             guard let place = target.place else { return }
             makeRoom(at: place)
-            name(.vanish(place))
+            // What has another name must not be unlinked: the kernel would take it for one link less than it has.
+            name(change.type == 0 ? .vanish(place) : .leave(place))
         case .movedAway:
             guard let place = target.place else { return }
             makeRoom(at: place)

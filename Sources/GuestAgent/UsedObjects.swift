@@ -12,9 +12,11 @@ struct UsedObjects {
 
     init(of mount: AgentMount) { self.mount = mount }
 
-    /// Looks at all processes; those that end meanwhile are passed over.
+    /// Looks at all processes but this one; those that end meanwhile are passed over.
     mutating func collect() {
-        for process in (try? Files.names(in: "/proc")) ?? [] where process.allSatisfy(\.isNumber) {
+        let own = String(getpid())
+        for process in (try? Files.names(in: "/proc")) ?? []
+        where process.allSatisfy(\.isNumber) && process != own {
             let folder = "/proc/\(process)"
             for name in ["cwd", "root", "exe"] { add("\(folder)/\(name)") }
             for number in (try? Files.names(in: "\(folder)/fd")) ?? [] {
