@@ -154,6 +154,7 @@ targets += [
         name: "VMTests",
         dependencies: [
             "virtiofs", "virtiofsd", "conformance", "Conformance", "CLinux", "Errors", "Guest", "HostOS",
+            "MessageTools",
         ],
         exclude: ["Scenarios"], cSettings: gnu, swiftSettings: relaxed),
 ]

@@ -12,6 +12,8 @@ final class ChangeFollower {
     /// How often "everything" says that we are alive. The daemon waits for a second.
     private static let aliveNanoseconds: Int64 = 200_000_000
 
+    private static let patienceNanoseconds: Int64 = 1_000_000_000
+
     private let mount: AgentMount
     private let runner: StepRunner
     private let say: (String) -> Void
@@ -21,6 +23,8 @@ final class ChangeFollower {
     private var isUnwatched = false
     private var saidFailures: Set<String> = []
     private var lastRead: Int64 = 0
+    /// Since when answers are full, or since when everything has been looked at meanwhile; 0: we are not behind.
+    private var behindSince: Int64 = 0
 
     /// - Throws: EBUSY where another agent reads the list.
     init(_ mount: AgentMount, say: @escaping (String) -> Void) throws(Errno) {
@@ -44,6 +48,7 @@ final class ChangeFollower {
             next = answer.next
             for step in planner.steps(for: answer) { carryOut(step) }
             heed(answer.state)
+            catchUp(isBehind: answer.changes.count == ChangeList.capacity(byteCount: buffer.count))
         }
         try giveUp()
         refreshEverything()
@@ -63,6 +68,20 @@ final class ChangeFollower {
             )
         }
         if isUnwatched != wasUnwatched || state.contains(.missed) { refreshEverything() }
+    }
+
+    /// More is done on the host than can be told one by one. Watchers hear of it as fast as we can; but nobody is to see for
+    /// longer than a second what is not so any more.
+    private func catchUp(isBehind: Bool) {
+        let now = monotonicNanoseconds()
+        if !isBehind {
+            behindSince = 0
+        } else if behindSince == 0 {
+            behindSince = now
+        } else if now - behindSince > Self.patienceNanoseconds {
+            refreshEverything()
+            behindSince = monotonicNanoseconds()
+        }
     }
 
     private func read(at offset: UInt64) throws(Errno) -> ChangeList {

@@ -142,14 +142,22 @@ struct StepRunner {
         }
     }
 
+    /// Never onto something: the kernel is told that what has the new name is missing, or it would see no move where it takes
+    /// both names for the same phantom.
     private func move(_ from: Place, _ to: Place, by group: AgentGroup) throws(Errno) {
         let source = try mount.openDirectory(from.parent)
         let target = try mount.openDirectory(to.parent)
         let (old, new) = (source.rawValue, target.rawValue)
         try mount.become(group)
-        do throws(Errno) { try rename(old, from.name, new, to.name) } catch .ENOENT {
-            // The guest may have seen already that the old name is missing.
-            try ask(old, from.name)
+        do throws(Errno) { try rename(old, from.name, new, to.name) } catch {
+            switch error {
+            // The guest has seen already that the old name is missing.
+            case .ENOENT: _ = try ask(old, from.name)
+            case .EEXIST:
+                // Before Linux 6.1 it is not asked for the new name. Nothing is a phantom.
+                if try ask(new, to.name) { throw .ENOENT }
+            default: throw error
+            }
             try rename(old, from.name, new, to.name)
         }
         try lookAgain(new, to.name)
@@ -158,7 +166,7 @@ struct StepRunner {
     private func rename(_ old: Int32, _ from: [UInt8], _ new: Int32, _ to: [UInt8]) throws(Errno) {
         try unsafe withName(from) { (from) throws(Errno) in
             try unsafe withName(to) { (to) throws(Errno) in
-                try unsafe renameName(old, from, to: new, to, flags: 0)
+                try unsafe renameName(old, from, to: new, to, flags: UInt32(RENAME_NOREPLACE))
             }
         }
     }
@@ -167,13 +175,18 @@ struct StepRunner {
 
     /// Has the kernel ask what a name means, by the group that is set, even if it has cached that: who makes a directory
     /// looks with LOOKUP_EXCL. None is made.
-    private func ask(_ directory: Int32, _ name: [UInt8]) throws(Errno) {
+    ///
+    /// - Returns: whether it means something.
+    @discardableResult
+    private func ask(_ directory: Int32, _ name: [UInt8]) throws(Errno) -> Bool {
         do throws(Errno) {
             try unsafe withName(name) { (name) throws(Errno) in
                 try unsafe makeDirectory(directory, name, mode: 0o700)
             }
+            return true
         } catch {
             if error != .EEXIST, error != .ENOENT { throw error }
+            return error == .EEXIST
         }
     }
 
