@@ -82,6 +82,12 @@ final class AgentMount {
         return unsafe fstatfs(descriptor, &status) == 0 && Int(status.f_type) == fuseMagic
     }
 
+    /// Here in the guest, where no call that changes anything gets as far as the daemon.
+    var isReadOnly: Bool {
+        var status = statvfs()
+        return unsafe fstatvfs(mountPoint.rawValue, &status) == 0 && status.f_flag & UInt(ST_RDONLY) != 0
+    }
+
     /// Opens the change list; EBUSY comes with its first READ.
     func openChangeList() throws(Errno) -> OwnedDescriptor {
         try become(.look)

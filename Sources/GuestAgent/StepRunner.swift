@@ -101,9 +101,10 @@ struct StepRunner {
             try remove(number, place.name, ofDirectory: true)
         } catch .ENOENT {
             try leave(place)  // the guest has seen it itself, and its watchers have not
-        } catch .EBUSY {
+        } catch {
+            // There is something by that name again; or the mount is read-only in the guest, and nothing was asked.
             try lookAgain(number, place.name)
-            throw .EBUSY
+            throw error
         }
     }
 
@@ -185,7 +186,8 @@ struct StepRunner {
             }
             return true
         } catch {
-            if error != .EEXIST, error != .ENOENT { throw error }
+            // EROFS: it looks first.
+            if error != .EEXIST, error != .ENOENT, error != .EROFS { throw error }
             return error == .EEXIST
         }
     }

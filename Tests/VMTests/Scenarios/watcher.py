@@ -100,6 +100,12 @@ class Watcher:
         self.children.append(child)
         return "reading"
 
+    def forget(self):
+        """Has the kernel drop all names that nobody uses; a watch is no use."""
+        with open("/proc/sys/vm/drop_caches", "w") as file:
+            file.write("2")
+        return "forgotten"
+
     def rest(self):
         for child in self.children:
             os.kill(child, signal.SIGKILL)
