@@ -46,6 +46,44 @@ import Testing
         rig.guest.end()
     }
 
+    /// The agent itself: what it says where it cannot work, and how it ends.
+    @Test(.enabled(if: requirementsMet("VMAgent.messages", .qemu, .debianRoot, .agent, .root)))
+    func saysWhatIsMissing() throws {
+        let rig = try AgentRig(.stock)
+        func run(_ code: String) throws -> String {
+            var command = GuestCommand(code)
+            command.timeoutMilliseconds = 60_000
+            return try rig.guest.machine.execute(command).text
+        }
+        #expect(
+            try run("virtiofs-agent /mnt/tools 2>&1; echo $?")
+                == "virtiofs-agent: cannot follow /mnt/tools: its daemon does not tell what others change; start its daemon "
+                + "with --cache shared --version-table PATH, as virtiofs vm --agent does\n1\n")
+        #expect(try run("virtiofs-agent /tmp 2>&1; echo $?").contains("/tmp: it is no virtio-fs mount"))
+        #expect(
+            try run("mkdir /mnt/work/d; virtiofs-agent /mnt/work/d 2>&1").contains("it is no virtio-fs mount")
+        )
+        #expect(try run("virtiofs-agent /mnt/none 2>&1").contains("open /mnt/none: No such file"))
+        let user = "/usr/bin/setpriv --reuid=1000 --regid=1000 --clear-groups"
+        let asUser = try run(
+            "cp /bin/virtiofs-agent /mnt/tools/tmp; chroot /mnt/tools \(user) /tmp/virtiofs-agent /mnt/work 2>&1"
+        )
+        #expect(asUser.contains("we are not root"))
+
+        // Told to end, it gives everything up: what is busy after that is the second mount.
+        _ = try rig.guest.debian("pkill -TERM -o -x virtiofs-agent")
+        #expect(rig.awaitMessage("as with --cache auto: its agent has ended"), "\(rig.messages)")
+        let again = """
+            umount /mnt/tools/mnt/work
+            virtiofs-agent /mnt/work >/tmp/log 2>&1 &
+            until grep -q follows /tmp/log; do sleep 0.1; done
+            umount /mnt/work 2>/dev/null && echo "it was not busy"
+            kill $!; wait $!; echo "status $?"; umount /mnt/work && echo unmounted
+            """
+        #expect(try run(again) == "status 0\nunmounted\n")
+        rig.guest.end()
+    }
+
     /// `virtiofs vm --agent`, by programs that are where `make build` puts them.
     @Test(.enabled(if: requirementsMet("VMAgent.command", .qemu, .agent, .root)))
     func commandStartsAnAgent() throws {
