@@ -42,6 +42,8 @@ package enum Agent {
     }
 
     private static func say(_ text: String, at path: String) {
+        // Where our words go may be a file on the mount, and writing is nothing that the agent's groups may.
+        _ = vfs_set_file_group(getegid())
         _ = try? Files.writeAll(STDERR_FILENO, Array("virtiofs-agent: \(path): \(text)\n".utf8))
     }
 

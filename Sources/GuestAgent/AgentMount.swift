@@ -21,7 +21,6 @@ final class AgentMount {
     /// st_dev.
     let device: (major: UInt32, minor: UInt32)
     private var group: AgentGroup?
-    private let ownGroup: gid_t
 
     /// Says what is missing for an agent to work here.
     init(_ path: String) throws(StartupError) {
@@ -40,7 +39,6 @@ final class AgentMount {
             throw unusable("we are not root", "run virtiofs-agent as root of the guest")
         }
         self.path = path
-        ownGroup = getegid()
         let mountPoint = try failing("open") { () throws(Errno) in
             OwnedDescriptor(
                 adopting: try systemCall { unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
@@ -102,12 +100,8 @@ final class AgentMount {
         group = wanted
     }
 
-    /// Does `body` as anybody: what it asks of this mount is no question of the agent.
-    func asOurselves(_ body: () -> Void) {
-        group = nil
-        _ = vfs_set_file_group(ownGroup)
-        body()
-    }
+    /// The thread has asked by another group meanwhile.
+    func forgetGroup() { group = nil }
 
     /// Opens an object as *look*. Without O_PATH only what may be opened without harm: regular files and directories.
     func open(_ node: UInt64, _ flags: Int32) throws(Errno) -> OwnedDescriptor {

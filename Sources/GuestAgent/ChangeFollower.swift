@@ -29,8 +29,10 @@ final class ChangeFollower {
     /// - Throws: EBUSY where another agent reads the list.
     init(_ mount: AgentMount, say: @escaping (String) -> Void) throws(Errno) {
         self.mount = mount
-        // The log may be a file on this very mount.
-        self.say = { text in mount.asOurselves { say(text) } }
+        self.say = { text in
+            say(text)
+            mount.forgetGroup()
+        }
         runner = StepRunner(mount: mount)
         list = try mount.openChangeList()
     }
