@@ -8,6 +8,7 @@ import HostOS
 /// A virtio-fs mount of this guest, and the ways to its objects. For one thread, whose file-system group it sets.
 final class AgentMount {
     static let rootNode: UInt64 = 1
+    private static let patience = 4
     private static let fuseMagic = 0x6573_5546
     private static let hint =
         "start its daemon with --cache shared --version-table PATH, as virtiofs vm --agent does"
@@ -112,7 +113,12 @@ final class AgentMount {
     }
 
     func openDirectory(_ node: UInt64) throws(Errno) -> OwnedDescriptor {
-        try open(node, O_PATH | O_DIRECTORY)
+        // One whose name the kernel has dropped is looked for from its parents; who changes those names at the same time
+        // makes that fail.
+        for _ in 0..<Self.patience {
+            do throws(Errno) { return try open(node, O_PATH | O_DIRECTORY) } catch .ESTALE { continue }
+        }
+        throw .ESTALE
     }
 
     /// Opens a name, which is not followed, by the group that is set.

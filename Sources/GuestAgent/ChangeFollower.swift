@@ -12,6 +12,8 @@ final class ChangeFollower {
     /// How often "everything" says that we are alive. The daemon waits for a second.
     private static let aliveNanoseconds: Int64 = 200_000_000
 
+    /// Half of what a process may have open as a rule.
+    private static let mostHeld = 512
     private static let patienceNanoseconds: Int64 = 1_000_000_000
 
     private let mount: AgentMount
@@ -122,17 +124,24 @@ final class ChangeFollower {
 
     /// Whatever the kernel has cached it asks for again before it uses it.
     func refreshEverything() {
+        var used = UsedObjects(of: mount)
+        used.collect()
+        // A watched directory has no name that is in use. To find it again without takes the kernel long, and can fail.
+        let held = used.nodes.prefix(Self.mostHeld).compactMap { hold($0) }
+        defer { for number in held { close(number) } }
         do throws(Errno) { try mount.dropUnusedNames() } catch {
             say("cannot drop the names that nobody uses: \(describe(error))")
         }
-        var used = UsedObjects(of: mount)
-        used.collect()
         for node in used.nodes {
             if monotonicNanoseconds() - lastRead > Self.aliveNanoseconds {
                 _ = try? read(at: ChangeList.beginning)
             }
             refresh(node)
         }
+    }
+
+    private func hold(_ node: UInt64) -> Int32? {
+        do throws(Errno) { return try mount.open(node, O_PATH).release() } catch { return nil }
     }
 
     /// To find an object by its handle makes the kernel ask for its name again, too.

@@ -7,6 +7,8 @@ import HostOS
 
 /// Has the guest's kernel make the calls that steps come to (docs/agent.md).
 struct StepRunner {
+    private static let patience = 20
+
     let mount: AgentMount
 
     func run(_ step: Step) throws(Errno) {
@@ -120,11 +122,21 @@ struct StepRunner {
 
     private func leave(_ place: Place) throws(Errno) {
         let directory = try mount.openDirectory(place.parent)
-        try mount.become(.vanish)
-        try ask(directory.rawValue, place.name)
-        do throws(Errno) { try remove(directory.rawValue, place.name) } catch .EISDIR {
-            throw .EBUSY  // there is one again
+        try insisting { () throws(Errno) in
+            try mount.become(.vanish)
+            try ask(directory.rawValue, place.name)
+            do throws(Errno) { try remove(directory.rawValue, place.name) } catch .EISDIR {
+                throw .EBUSY  // there is one again
+            }
         }
+    }
+
+    /// A phantom lasts until anybody else looks for its name, and that may be before it is used.
+    private func insisting(_ body: () throws(Errno) -> Void) throws(Errno) {
+        for _ in 0..<Self.patience {
+            do throws(Errno) { return try body() } catch .ENOENT { continue }
+        }
+        throw .ENOENT
     }
 
     private func remove(_ directory: Int32, _ name: [UInt8], ofDirectory: Bool = false) throws(Errno) {
@@ -149,17 +161,18 @@ struct StepRunner {
         let source = try mount.openDirectory(from.parent)
         let target = try mount.openDirectory(to.parent)
         let (old, new) = (source.rawValue, target.rawValue)
-        try mount.become(group)
-        do throws(Errno) { try rename(old, from.name, new, to.name) } catch {
-            switch error {
-            // The guest has seen already that the old name is missing.
-            case .ENOENT: _ = try ask(old, from.name)
-            case .EEXIST:
-                // Before Linux 6.1 it is not asked for the new name. Nothing is a phantom.
-                if try ask(new, to.name) { throw .ENOENT }
-            default: throw error
+        try insisting { () throws(Errno) in
+            try mount.become(group)
+            do throws(Errno) { try rename(old, from.name, new, to.name) } catch {
+                switch error {
+                // The guest has seen already that the old name is missing.
+                case .ENOENT: _ = try ask(old, from.name)
+                // The new name is missing by now. Before Linux 6.1, also: the guest has it, and was not asked.
+                case .EEXIST: if try ask(new, to.name) { throw .EBUSY }
+                default: break
+                }
+                throw error == .EEXIST ? .ENOENT : error
             }
-            try rename(old, from.name, new, to.name)
         }
         try lookAgain(new, to.name)
     }

@@ -174,7 +174,11 @@ import Testing
             usleep(UInt32(20_000 + number * 7919 % 100_000))
             let began = monotonicNanoseconds()
             try rig.scratch.overwrite("f", "edit \(number)")
-            let event = try watcher.await("MODIFY", "f", in: AgentRig.mounted)
+            let event: GuestWatcher.Event
+            do { event = try watcher.await("MODIFY", "f", in: AgentRig.mounted) } catch {
+                Issue.record("edit \(number): \(error)\n\(rig.said)")
+                return
+            }
             latencies.append(Double(event.arrival - began) / 1e6)
             #expect(try watcher.ask("cat \(rig.path("f"))") == "edit \(number)")
             watcher.forgetEvents()

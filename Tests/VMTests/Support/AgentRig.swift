@@ -21,7 +21,8 @@ final class AgentRig {
         _ stack: Stack, beside other: AgentRig? = nil, options: [String] = [],
         prepare: (ScratchDirectory) throws -> Void = { _ in }
     ) throws {
-        scratch = try other?.scratch ?? ScratchDirectory()
+        // The host's kernel counts what is done on the whole file system, which must be quiet for nothing to be missed.
+        scratch = try other?.scratch ?? ScratchDirectory(in: "/dev/shm")
         tableDirectory = try other?.tableDirectory ?? TemporaryDirectory(prefix: "virtiofs-", in: "/dev/shm")
         try prepare(scratch)
         var share = TestShare(
@@ -41,6 +42,9 @@ final class AgentRig {
             $0.contains("virtiofs-agent:")
         }
     }
+
+    /// For failures.
+    var said: String { "\(messages)\n\(agentLog.joined(separator: "\n"))" }
 
     func awaitMessage(_ text: String, seconds: Int32 = 30, times: Int = 1) -> Bool {
         scratch.wait(seconds: seconds) { _ in
