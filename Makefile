@@ -19,6 +19,7 @@ build: ## release binaries in .build/release
 	@scripts/setup build
 	swift build $(RELEASE_FLAGS) --product virtiofsd
 	swift build $(RELEASE_FLAGS) --product virtiofs
+	scripts/build-agent $(RELEASE)
 
 demo: ## boot a guest on a directory of this machine and show both sides reading and writing it
 	@scripts/setup demo

@@ -53,6 +53,7 @@ targets.append(
         path: "Tests/SandboxProbe", cSettings: gnu, swiftSettings: relaxed))
 targets += room("Coherence", ["CLinux", "Errors", "HostOS"])
 targets += room("HostWatch", ["CLinux", "Coherence", "Errors", "HostOS", "Sandbox"])
+targets += room("GuestAgent", ["CLinux", "Coherence", "Errors", "HostOS"])
 targets += room("StateArena", ["CLinux", "Errors", "HostOS"])
 targets += room("GuestMemory", ["CLinux", "Errors", "HostOS"])
 targets += room("Virtqueue", ["CLinux", "Errors", "GuestMemory"], tests: ["HostOS"])
@@ -118,6 +119,10 @@ targets += [
             logging,
         ],
         cSettings: gnu, swiftSettings: strict),
+    // Runs in guests: scripts/build-agent links it with all that it needs.
+    .executableTarget(
+        name: "virtiofs-agent", dependencies: ["GuestAgent", "Errors", "HostOS", arguments],
+        cSettings: gnu, swiftSettings: strict),
     // Few libraries: it is copied into guests together with them.
     .executableTarget(
         name: "conformance", dependencies: ["Conformance"], cSettings: gnu, swiftSettings: strict),
@@ -149,6 +154,7 @@ targets += [
         name: "VMTests",
         dependencies: [
             "virtiofs", "virtiofsd", "conformance", "Conformance", "CLinux", "Errors", "Guest", "HostOS",
+            "MessageTools",
         ],
         exclude: ["Scenarios"], cSettings: gnu, swiftSettings: relaxed),
 ]
@@ -156,6 +162,7 @@ targets += [
 var products: [Product] = [
     .executable(name: "virtiofsd", targets: ["virtiofsd"]),
     .executable(name: "virtiofs", targets: ["virtiofs"]),
+    .executable(name: "virtiofs-agent", targets: ["virtiofs-agent"]),
     .executable(name: "conformance", targets: ["conformance"]),
 ]
 

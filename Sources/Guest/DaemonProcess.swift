@@ -39,6 +39,8 @@ package struct DaemonConfiguration: Sendable {
     package var windowMebibytes: Int?
     package var dax: DAXMode?
     package var options: [String] = []
+    /// The guest runs an agent for it; for daemons of ours.
+    package var hasAgent = false
     /// A user's daemon of ours is told that the guest's root is this user, uid and gid; nil: as the daemon sees fit.
     package var guestRoot: (uid: UInt32, gid: UInt32)?
     /// The daemon writes to our standard error.
@@ -64,6 +66,7 @@ package struct DaemonConfiguration: Sendable {
             StartupError(operation: "share", subject: directory, reason: "this virtiofsd has no \(what)")
         }
         if kind != .swift && requestQueues > 1 { throw refuse("more than one request queue") }
+        if kind != .swift && hasAgent { throw refuse("change list for an agent") }
         if kind != .swift && windowMebibytes != nil { throw refuse("DAX window") }
         if kind == .c {
             if readOnly { throw refuse("read-only mode") }
@@ -117,10 +120,12 @@ package final class DaemonProcess {
 
     /// The device for a guest.
     package var share: GuestShare {
-        GuestShare(
+        var share = GuestShare(
             tag: configuration.tag, socketPath: socketPath, readOnly: configuration.readOnly,
             requestQueues: configuration.requestQueues, windowMebibytes: configuration.windowMebibytes,
             dax: configuration.dax)
+        share.hasAgent = configuration.hasAgent
+        return share
     }
 
     /// What the daemon wrote, unless it wrote to our standard error.

@@ -59,6 +59,8 @@ package struct GuestShare: Equatable, Sendable {
     /// nil leaves it to the guest's kernel, which does as with `inode`.
     package var dax: DAXMode?
     package var device = ShareDevice.vhostUser
+    /// Start `GuestConfiguration.agent` for it; its daemon must have `--cache shared`.
+    package var hasAgent = false
 
     package init(
         tag: String, socketPath: String, readOnly: Bool = false, requestQueues: Int = 1,
@@ -95,6 +97,8 @@ package struct GuestConfiguration: Sendable {
     package var accelerator = Accelerator.automatic
     package var shares: [GuestShare] = []
     package var root = GuestRoot.initramfs
+    /// The program of `AgentProgram`, if shares are to have agents.
+    package var agent: String?
     /// More words for the kernel's command line.
     package var kernelArguments: [String] = []
     /// More arguments for QEMU or UML.

@@ -86,6 +86,7 @@ package final class GuestMachine {
             let options = share.mountOptions.map { "-o \($0) " } ?? ""
             script += "mkdir -p \(path) && mount -t virtiofs \(options)"
             script += "\(GuestScripts.quoted(share.tag)) \(path) || exit 1\n"
+            if share.hasAgent { script += GuestScripts.agent(at: "/mnt/\(share.tag)") }
         }
         if script.isEmpty { return }
         var mounting = GuestCommand(script)

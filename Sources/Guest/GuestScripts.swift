@@ -41,6 +41,7 @@ package enum GuestScripts {
             fi
             mount -t tmpfs -o mode=755 run /root/run || echo "fail the root has no directory /run" >&3
             cp -p /run/session /bin/busybox /root/run/
+            [ ! -e /bin/virtiofs-agent ] || cp -p /bin/virtiofs-agent /root/run/
             for directory in dev proc sys; do mount --move /$directory /root/$directory; done
             export tool=/run/busybox
             exec switch_root /root /run/busybox sh /run/session
@@ -165,6 +166,17 @@ package enum GuestScripts {
         $tool poweroff -f || echo o >/proc/sysrq-trigger
         while :; do $tool sleep 1; done
         """
+
+    /// Starts the agent for a share at `path`, in a session of its own: that of a command ends with it. Its words are the
+    /// guest's log.
+    static func agent(at path: String) -> String {
+        let paths = AgentProgram.guestPaths
+        return """
+            agent=\(paths[0]); [ -x $agent ] || agent=\(paths[1])
+            $tool setsid $tool sh -c '"$0" "$1" </dev/null >/dev/console 2>&1 &' $agent \(quoted(path)) || exit 1
+
+            """
+    }
 
     /// `text` as one word of sh.
     package static func quoted(_ text: String) -> String {

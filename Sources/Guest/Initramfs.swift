@@ -5,7 +5,11 @@ import HostOS
 /// The first file system of a guest: busybox, the modules its kernel lacks, and our /init.
 package enum Initramfs {
     /// The archive for a kernel as a file in our cache, made if its inputs are new.
-    package static func file(for kernel: Kernel, machine: Machine) throws(StartupError) -> String {
+    ///
+    /// - Parameter agent: a program that becomes /bin/virtiofs-agent.
+    package static func file(
+        for kernel: Kernel, machine: Machine, agent: String? = nil
+    ) throws(StartupError) -> String {
         guard let busybox = Files.program("busybox", alsoIn: ["/bin", "/usr/bin"]) else {
             throw Missing.program("busybox", package: "busybox-static")
         }
@@ -14,10 +18,12 @@ package enum Initramfs {
         let path = try starting("make", subject) { () throws(Errno) in
             var inputs = [GuestScripts.initramfs, try Files.identity(busybox)]
             for module in modules { inputs += [module, try Files.identity("\(kernel.modules)/\(module)")] }
+            if let agent { inputs += ["agent", try Files.identity(agent)] }
             return try Cache.path("initramfs-\(Cache.key(inputs)).cpio")
         }
         if Files.isReadable(path) { return path }
-        let archive = try build(busybox: busybox, folder: kernel.modules, modules: modules)
+        let archive = try build(
+            busybox: busybox, folder: kernel.modules, modules: modules, agent: agent)
         try starting("write", path) { () throws(Errno) in try Files.replace(path, with: archive) }
         return path
     }
@@ -38,9 +44,9 @@ package enum Initramfs {
     }
 
     /// - Parameter modules: paths below `folder`, in the order to load them.
-    package static func build(busybox: String, folder: String, modules: [String]) throws(StartupError)
-        -> [UInt8]
-    {
+    package static func build(
+        busybox: String, folder: String, modules: [String], agent: String? = nil
+    ) throws(StartupError) -> [UInt8] {
         var archive = CpioArchive()
         for name in [
             "bin", "dev", "etc", "mnt", "modules", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var",
@@ -53,6 +59,9 @@ package enum Initramfs {
         archive.addFile("etc/passwd", Array("root:x:0:0:root:/root:/bin/sh\n".utf8))
         archive.addFile("etc/group", Array("root:x:0:\n".utf8))
         archive.addFile("bin/busybox", try contents(busybox), permissions: 0o755)
+        if let agent {
+            archive.addFile("bin/virtiofs-agent", try contents(agent), permissions: 0o755)
+        }
         archive.addFile("init", Array(GuestScripts.initramfs.utf8), permissions: 0o755)
         var order = ""
         for module in modules {

@@ -13,14 +13,15 @@ enum MachinePlan {
         let kernel = try Kernel.find(configuration)
         switch configuration.machine {
         case .uml:
-            let initramfs = try Initramfs.file(for: kernel, machine: .uml)
+            let initramfs = try Initramfs.file(for: kernel, machine: .uml, agent: configuration.agent)
             return UmlCommand(
                 configuration: configuration, program: kernel.image, initramfs: initramfs,
                 directory: directory
             ).command
         case .qemu:
             let program = try qemu(configuration)
-            var initramfs: String? = try Initramfs.file(for: kernel, machine: .qemu)
+            var initramfs: String? = try Initramfs.file(
+                for: kernel, machine: .qemu, agent: configuration.agent)
             let useKVM = KVMProbe.isUsable(configuration, program: program)
             if case .kernelMounted = configuration.root { initramfs = nil }
             return QemuCommand(
@@ -55,6 +56,10 @@ enum MachinePlan {
         }
         switch configuration.root {
         case .initramfs: break
+        case .kernelMounted where configuration.agent != nil:
+            throw StartupError(
+                operation: "start", subject: "virtiofs-agent",
+                reason: "without an initramfs there is no way for it into the guest")
         case .share(let tag), .kernelMounted(let tag):
             // It travels as a word of the kernel's command line.
             guard tag.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != UInt8(ascii: "\"") }) else {

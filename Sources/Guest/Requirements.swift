@@ -15,6 +15,10 @@ package enum Requirement: String, CaseIterable, Sendable {
     case cDaemon
     /// What scripts/debian-root makes.
     case debianRoot
+    /// The agent for guests, as scripts/build-agent makes it.
+    case agent
+    /// entr(1).
+    case entr
     /// The process runs as root.
     case root
     /// /dev/fuse, for a test that mounts.
@@ -35,6 +39,8 @@ package enum Requirement: String, CaseIterable, Sendable {
         case .cDaemon: Files.program(Lab.cDaemon) == nil ? "\(Lab.cDaemon) (package qemu-system-common)" : nil
         case .debianRoot:
             Files.isReadable("\(Lab.debianRoot).stamp") ? nil : "a Debian tree (scripts/debian-root)"
+        case .agent: Files.program(Lab.agent) == nil ? "\(Lab.agent) (scripts/build-agent)" : nil
+        case .entr: Files.program("entr") == nil ? "entr (package entr)" : nil
         case .root: geteuid() == 0 ? nil : "root"
         case .passthrough: missingPassthrough
         case .fusermount: Files.program("fusermount3") == nil ? "fusermount3 (package fuse3)" : nil
@@ -80,6 +86,12 @@ package enum Lab {
     package static var kernel: String { folder + "/lab/kernel/vmlinuz" }
     package static var rustDaemon: String { folder + "/lab/bin/virtiofsd-rust" }
     package static var debianRoot: String { folder + "/debian-root" }
+    /// Where scripts/build-agent builds, as seen from where SwiftPM puts the tests.
+    package static var agent: String {
+        let own = (try? Files.ownProgram()) ?? ""
+        let checkout = own.split(separator: "/").dropLast(4).map { "/" + $0 }.joined()
+        return environmentVariable("VIRTIOFS_AGENT") ?? checkout + "/.build-agent/release/virtiofs-agent"
+    }
     package static let cDaemon = "/usr/lib/qemu/virtiofsd"
 
     /// The module folder of the lab's kernel.

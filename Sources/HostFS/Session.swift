@@ -72,6 +72,9 @@ extension ShareOptions {
         var flags = InitFlags.createSupplementaryGroup | InitFlags.atomicTruncate
         // The agent is known by its group, which a guest that has agreed on this seldom sends.
         if cache != .shared { flags |= InitFlags.allowIdmap }
+        // The agent finds objects by handle. That of a directory whose name the guest's kernel has dropped, but that is watched,
+        // has to be brought back to its place.
+        if cache == .shared { flags |= InitFlags.exportSupport }
         if exclusive {
             // OPEN and OPENDIR are answered with ENOSYS. Cached data lives for ever: only the guest changes it.
             flags |= InitFlags.noOpenSupport | InitFlags.noOpendirSupport | InitFlags.explicitInvalidateData

@@ -35,7 +35,7 @@ package enum Files {
 
     /// Makes the file at `path` hold `bytes`, all or nothing: a reader sees the old file or the whole new one.
     package static func replace(_ path: String, with bytes: [UInt8]) throws(Errno) {
-        let temporary = "\(path).\(getpid()).tmp"
+        let temporary = "\(path).\(gettid()).tmp"  // threads may do this at the same time
         let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
         let file = OwnedDescriptor(adopting: try systemCall { unsafe open(temporary, flags, 0o644) })
         do throws(Errno) {

@@ -55,8 +55,15 @@ struct VM: ParsableCommand {
     var daemon: String?
 
     @Option(
-        help: ArgumentHelp("The daemon's cache mode: auto, always, never or metadata.", valueName: "MODE"))
+        help: ArgumentHelp(
+            "The daemon's cache mode: auto, always, shared, never or metadata.", valueName: "MODE"))
     var cache: String?
+
+    @Flag(
+        help: ArgumentHelp(
+            "Run virtiofs-agent in the guest for each --share: the guest caches as with --cache always, sees at once what "
+                + "others change, and its file watchers hear of it."))
+    var agent = false
 
     @Option(help: ArgumentHelp("Request queues of each share.", valueName: "N"))
     var numRequestQueues = 1
@@ -102,6 +109,11 @@ struct VM: ParsableCommand {
 
     func validate() throws {
         if daxMode != nil && dax == nil { throw ValidationError("--dax-mode goes with --dax.") }
+        if agent, shares.isEmpty { throw ValidationError("--agent is for a --share.") }
+        if agent, let cache, cache != "shared" {
+            throw ValidationError("--agent goes with --cache shared, which it sets.")
+        }
+        if agent, kernelMountsRoot { throw ValidationError("--agent needs an initramfs to come by.") }
         if !deviceOption.isEmpty && device != .vfioUser {
             throw ValidationError("--device-option goes with --device vfio-user.")
         }

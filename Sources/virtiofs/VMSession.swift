@@ -36,10 +36,18 @@ struct VMSession {
 
     private func run(stop: Int32) throws(GuestError) -> Int32 {
         let deadline = Deadline(milliseconds: options.timeout.map { $0.multipliedClamping(by: 1000) } ?? -1)
-        let daemons = try startDaemons()
+        // Before the daemons, which use it, and gone after them.
+        let table = try options.agent ? makeTableDirectory() : nil
+        defer { withExtendedLifetime(table) {} }
+        let agent: String?
+        do throws(StartupError) { agent = try options.agent ? AgentProgram.find() : nil } catch {
+            throw .startup(error)
+        }
+        let daemons = try startDaemons(table: table?.path)
         let devices = try startDevices(daemons)
         var configuration = configuration(devices.isEmpty ? daemons.map(\.share) : devices.map(\.share))
         configuration.stopDescriptor = stop
+        configuration.agent = agent
         do throws(GuestError) {
             if options.timeout != nil {
                 let limit = configuration.bootTimeoutMilliseconds
@@ -79,7 +87,7 @@ struct VMSession {
         return try guest.executeOnTerminal(command, rows: terminal.rows, columns: terminal.columns).exitStatus
     }
 
-    private func startDaemons() throws(GuestError) -> [DaemonProcess] {
+    private func startDaemons(table: String?) throws(GuestError) -> [DaemonProcess] {
         var daemons: [DaemonProcess] = []
         let all = options.shares.map { ($0, false) } + options.readOnlyShares.map { ($0, true) }
         for (share, readOnly) in all {
@@ -93,6 +101,7 @@ struct VMSession {
                 daemon.dax = options.daxMode
             }
             daemon.options = options.daemonOption
+            if let table, !readOnly { tellChanges(&daemon, table) }
             daemon.verbose = options.verbose
             // Programs of the guest, whose only user is root, then find their files to be their own.
             if geteuid() != 0 { daemon.guestRoot = (geteuid(), getegid()) }
@@ -102,6 +111,26 @@ struct VMSession {
             } catch { throw .startup(error) }
         }
         return daemons
+    }
+
+    /// A directory for the version table of this run's daemons, where memory is.
+    private func makeTableDirectory() throws(GuestError) -> TemporaryDirectory {
+        do throws(Errno) { return try TemporaryDirectory(prefix: "virtiofs-vm-", in: "/dev/shm") } catch {
+            throw .startup(
+                StartupError(
+                    operation: "make a directory in", subject: "/dev/shm", reason: describe(error)))
+        }
+    }
+
+    /// What the daemon needs for an agent, where the user has not said it.
+    private func tellChanges(_ daemon: inout DaemonConfiguration, _ table: String) {
+        func isGiven(_ option: String) -> Bool { daemon.options.contains { $0.hasPrefix(option) } }
+        if daemon.cache == nil, !isGiven("--cache") { daemon.cache = "shared" }
+        if !isGiven("--version-table") {
+            // A host under the agent of an emulated guest is far ahead of it: 43,000 changes may wait.
+            daemon.options += ["--version-table=\(table)/table", "--journal-size=16M"]
+        }
+        daemon.hasAgent = true
     }
 
     /// A device process for each daemon, where the guest is not to see the machine's own devices.

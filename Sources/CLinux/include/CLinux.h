@@ -51,6 +51,7 @@
 #include "atomics.h"
 #include "fanotify.h"
 #include "files.h"
+#include "guest.h"
 #include "filter.h"
 #include "shared.h"
 #include "interrupt.h"

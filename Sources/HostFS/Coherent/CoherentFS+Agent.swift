@@ -74,7 +74,9 @@ extension CoherentFS {
     }
 
     func move(_ group: AgentGroup, _ parent: NodeID, _ name: Name, _ flags: UInt32) throws(Errno) {
-        guard group == .move || group == .moveDirectory, flags == 0 else { throw .ENOENT }
+        guard group == .move || group == .moveDirectory, flags & ~UInt32(RENAME_NOREPLACE) == 0 else {
+            throw .ENOENT
+        }
         if try status(parent, name) == nil { throw .ENOENT }
     }
 

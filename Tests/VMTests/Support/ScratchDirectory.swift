@@ -7,8 +7,8 @@ import HostOS
 final class ScratchDirectory: Sendable {
     let path: String
 
-    init() throws {
-        var template = Array("/tmp/virtiofs-test-XXXXXX".utf8CString)
+    init(in folder: String = "/tmp") throws {
+        var template = Array("\(folder)/virtiofs-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         chmod(path, 0o755)

@@ -23,6 +23,8 @@ struct TestShare {
     /// Whose device shows it, and more options for one of another process.
     var device = ShareDevice.vhostUser
     var deviceOptions: [String] = []
+    /// With an agent in the guest; `cache` must be shared.
+    var agent = false
 
     init(
         _ tag: String, _ directory: String, cache: String? = nil, requestQueues: Int = 1,
@@ -46,6 +48,7 @@ struct TestShare {
         daemon.requestQueues = requestQueues
         daemon.windowMebibytes = windowMebibytes
         daemon.dax = dax
+        daemon.hasAgent = agent
         // Ours is tested behind its walls, the others without what a container may forbid them.
         daemon.options = (daemon.program == nil ? [] : ["--sandbox=none"]) + options
         return try DaemonProcess(daemon, for: machine)
@@ -88,6 +91,7 @@ final class TestGuest {
             configuration.shares[index + 1].readOnly = false
             configuration.shares[index + 1].mounted = share.mounted
         }
+        if shares.contains(where: \.agent) { configuration.agent = Lab.agent }
         machine = try GuestMachine(booting: configuration)
         var script = """
             set -e
