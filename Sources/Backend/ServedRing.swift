@@ -123,8 +123,12 @@ final class ServedRing {
     /// taken all there was. Without EVENT_IDX it is told when the ring is empty.
     func notifyPrecisely() {
         guard unnotified > 0, hasEventIndex, isRunning else { return }
-        let moreWait = queue.availableCount > unnotified
-        if !moreWait || !holdback.holds(unnotified, now: monotonicNanoseconds()) { notify() }
+        if queue.availableCount <= unnotified {
+            holdback.rests()
+        } else if holdback.holds(unnotified, now: monotonicNanoseconds()) {
+            return
+        }
+        notify()
     }
 
     /// The same for answers that nobody waits for: FORGETs. The guest needs their descriptors again some time, so it is
