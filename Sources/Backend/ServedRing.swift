@@ -142,6 +142,9 @@ final class ServedRing {
 
     private func several(_ wanted: Int) -> Int { max(1, min(wanted, queue.size / 4)) }
 
+    /// Half as many chains wait as are worth a kick.
+    var hasSome: Bool { isRunning && queue.availableCount >= several(Self.gathering / 2) }
+
     /// As many chains wait as are worth a kick.
     var hasSeveral: Bool { isRunning && queue.availableCount >= several(Self.gathering) }
 
