@@ -204,6 +204,7 @@ import Virtqueue
                 serve(head, ring)
                 count += 1
                 if ring === requests { ring.notifyPrecisely() }
+                server.answered()
                 endReads()
                 if count % Self.forgetInterval == 0, drainWaitingForgets(besides: ring) {
                     memory = self.memory

@@ -117,7 +117,9 @@ package final class Share: FileSystemShare {
 
     package func makeFileSystem(mayWait: Bool) throws(Errno) -> any FileSystem {
         let worker = try makeWorker(mayWait: mayWait)
-        return if let changes { CoherentFS(worker, changes) } else { worker }
+        if let changes { return CoherentFS(worker, changes) }
+        worker.closesLater = !mayWait
+        return worker
     }
 
     /// Whether the kernel has fchmodat2(2), which takes any descriptor; without, a path through /proc leads there.

@@ -39,6 +39,28 @@ import Testing
         #expect(try size(test, node) == 3)
     }
 
+    /// Where somebody says when the guest has its answer, nobody waits for a RELEASE.
+    @Test func aReleasedFileIsClosedAfterTheAnswer() throws {
+        let test = try TestShare()
+        guard test.share.usesFileHandles else { return print("skipped: no file handles here") }
+        test.fs.closesLater = true
+        for isAnswered in [true, false] {
+            let out = try test.create("f\(isAnswered)", O_WRONLY)
+            let node = NodeID(rawValue: out.entry.nodeID)
+            try test.release(node, out.open.handle)
+            #expect(!record(test, node).hasHandle && record(test, node).descriptor >= 0)
+            #expect(test.openDescriptors() == 1)
+            // At the latest when the next request begins.
+            if isAnswered { test.fs.requestAnswered() } else { test.request { $0.forget(node, count: 0) } }
+            #expect(record(test, node).hasHandle && record(test, node).descriptor == -1)
+            #expect(test.openDescriptors() == 0)
+        }
+        func closesLater(mayWait: Bool) throws -> Bool? {
+            (try test.share.makeFileSystem(mayWait: mayWait) as? HostFS)?.closesLater
+        }
+        #expect(try closesLater(mayWait: false) == true && closesLater(mayWait: true) == false)
+    }
+
     /// A guest that forgets what it has open, in either order, closes each descriptor once.
     @Test func forgottenWhileItIsOpen() throws {
         let test = try TestShare()
