@@ -61,6 +61,22 @@ import Testing
         #expect(try closesLater(mayWait: false) == true && closesLater(mayWait: true) == false)
     }
 
+    /// The handle of what has lost its name leads nowhere; it is opened by its hot descriptor.
+    @Test func aHotFileIsOpenedWithoutAName() throws {
+        let test = try TestShare()
+        let out = try test.create("f", O_WRONLY)
+        let node = NodeID(rawValue: out.entry.nodeID)
+        #expect(try test.write(node, out.open.handle, [1, 2, 3]) == 3)
+        try test.release(node, out.open.handle)
+        #expect(try size(test, node) == 3)
+        for isNamed in [true, false] {
+            if !isNamed { Glibc.unlink(test.host("f")) }
+            let again = try test.openNode(node, O_RDONLY)
+            #expect(try test.read(node, again.handle, [9]) == [1, 2, 3])
+            try test.release(node, again.handle)
+        }
+    }
+
     /// A guest that forgets what it has open, in either order, closes each descriptor once.
     @Test func forgottenWhileItIsOpen() throws {
         let test = try TestShare()
