@@ -28,6 +28,8 @@ import Virtqueue
     /// interrupts of their own; a moment after the last request they do.
     private var expectsForgets = false
     private static let forgetMilliseconds: Int32 = 2
+    /// After so many requests FORGETs are looked for.
+    private static let forgetInterval = 8
 
     private let reads: WaitingReads
     /// nil: everything may be taken at once.
@@ -202,7 +204,11 @@ import Virtqueue
                 serve(head, ring)
                 count += 1
                 if ring === requests { ring.notifyPrecisely() }
+                server.answered()
                 endReads()
+                if count % Self.forgetInterval == 0, drainWaitingForgets(besides: ring) {
+                    memory = self.memory
+                }
             }
         } catch {
             admission?.abandon()
@@ -214,6 +220,14 @@ import Virtqueue
     private func drainForgets(_ hiprio: ServedRing) {
         if drain(hiprio) > 0 { expectsForgets = true }
         if expectsForgets { hiprio.notifyInTime() } else { hiprio.notify() }
+    }
+
+    /// A guest that keeps `ring` full sends FORGETs all the same: what it has made and removed again keeps its descriptor until
+    /// then, and others would have to give way. Returns whether there were any.
+    private func drainWaitingForgets(besides ring: ServedRing) -> Bool {
+        guard let hiprio, ring !== hiprio, hiprio.hasSome else { return false }
+        drainForgets(hiprio)
+        return true
     }
 
     /// Answers the request in `chain`, which begins at `head`.

@@ -123,8 +123,12 @@ final class ServedRing {
     /// taken all there was. Without EVENT_IDX it is told when the ring is empty.
     func notifyPrecisely() {
         guard unnotified > 0, hasEventIndex, isRunning else { return }
-        let moreWait = queue.availableCount > unnotified
-        if !moreWait || !holdback.holds(unnotified, now: monotonicNanoseconds()) { notify() }
+        if queue.availableCount <= unnotified {
+            holdback.rests()
+        } else if holdback.holds(unnotified, now: monotonicNanoseconds()) {
+            return
+        }
+        notify()
     }
 
     /// The same for answers that nobody waits for: FORGETs. The guest needs their descriptors again some time, so it is
@@ -137,6 +141,9 @@ final class ServedRing {
     private static let gathering = 16
 
     private func several(_ wanted: Int) -> Int { max(1, min(wanted, queue.size / 4)) }
+
+    /// Half as many chains wait as are worth a kick.
+    var hasSome: Bool { isRunning && queue.availableCount >= several(Self.gathering / 2) }
 
     /// As many chains wait as are worth a kick.
     var hasSeveral: Bool { isRunning && queue.availableCount >= several(Self.gathering) }

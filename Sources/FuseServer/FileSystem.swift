@@ -77,6 +77,8 @@ public protocol FileSystem: AnyObject {
     /// A quiescent point: no descriptor or record that an earlier request saw is in use by this worker any more.
     func requestBegan()
     func requestEnded()
+    /// The guest has the answer to the last request: the time for what it need not wait for.
+    func requestAnswered()
 
     // ---- names ----
 
@@ -190,4 +192,8 @@ extension FileSystem {
         throw .ENOSYS
     }
     public func removeMapping(_ caller: Caller, _ pieces: RemoveMappingList) throws(Errno) { throw .ENOSYS }
+}
+
+extension FileSystem {
+    public func requestAnswered() {}
 }

@@ -121,6 +121,9 @@ public final class FuseServer {
             answer, failure, unique: Unique(rawValue: request.header.unique), scratch: scratch)
     }
 
+    /// To be called when the guest has the answer to what `handle` handled last.
+    public func answered() { fileSystem.requestAnswered() }
+
     /// Puts the header before the body.
     private func finish(
         _ answer: Answer, _ failure: Errno?, unique: Unique, scratch: UnsafeMutableRawPointer

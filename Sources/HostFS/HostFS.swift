@@ -32,6 +32,10 @@ import StateArena
     let threadAttributes: Int32
     /// The bit in the version table of the change that this request makes; 0: of none.
     var ownChange: UInt64 = 0
+    /// Somebody says when the guest has its answer (`requestAnswered`).
+    var closesLater = false
+    /// What the last request has released, if that is not closed yet.
+    var released: ReleasedHandle?
     /// getdents64(2) writes here.
     let directoryEntries: UnsafeMutableRawBufferPointer
     static let directoryEntriesCapacity = 64 * 1024
@@ -102,12 +106,27 @@ import StateArena
 
     // ---- requests ----
 
-    package func requestBegan() {}
+    package func requestBegan() { closeReleased() }
 
     /// Lets go of everything that the request used.
     package func requestEnded() {
         pins.clear()
         if !share.retired.isEmpty { share.collectRetired() }
+    }
+
+    /// Nobody waits for a RELEASE, so the file is closed while the guest is busy with the answer.
+    package func requestAnswered() { closeReleased() }
+
+    @inline(__always)
+    private func closeReleased() {
+        if let handle = released { closeReleased(handle) }
+    }
+
+    @inline(never)
+    private func closeReleased(_ handle: ReleasedHandle) {
+        released = nil
+        finishRelease(of: handle)
+        requestEnded()
     }
 
     // ---- as whom ----

@@ -43,6 +43,11 @@ package final class Share: FileSystemShare {
     let processDescriptors: Int32
     /// Whether inodes are referred to by file handle, where their file system has them.
     package let usesFileHandles: Bool
+    /// The mount of the share, where opening by file handle is quicker than through /proc/self/fd, also while there is a
+    /// descriptor; 0: it may ask a server.
+    let quickHandleMount: UInt32
+    /// Of that mount; it stays in `mounts` with the root.
+    let quickHandleDescriptor: Int32
 
     /// Counts answers about files that others' guests write as memory.
     let unsettled = Atomic<UInt64>(0)
@@ -75,6 +80,8 @@ package final class Share: FileSystemShare {
         processDescriptors = process.descriptors.rawValue
         let status = try start.status(of: root)
         usesFileHandles = try start.probeFileHandles(root, mount: readable, status)
+        quickHandleMount = usesFileHandles && start.findsHandlesInMemory(root) ? status.mount : 0
+        quickHandleDescriptor = readable.rawValue
         self.process = process
         _ = umask(0)
 
@@ -117,7 +124,9 @@ package final class Share: FileSystemShare {
 
     package func makeFileSystem(mayWait: Bool) throws(Errno) -> any FileSystem {
         let worker = try makeWorker(mayWait: mayWait)
-        return if let changes { CoherentFS(worker, changes) } else { worker }
+        if let changes { return CoherentFS(worker, changes) }
+        worker.closesLater = !mayWait
+        return worker
     }
 
     /// Whether the kernel has fchmodat2(2), which takes any descriptor; without, a path through /proc leads there.

@@ -60,6 +60,13 @@ struct ShareStart {
         }
     }
 
+    /// Whether the file system is one that finds what a handle leads to in the kernel's table of inodes, if it is in use.
+    func findsHandlesInMemory(_ root: borrowing OwnedDescriptor) -> Bool {
+        guard let type = try? fileSystemStatus(of: root.rawValue).f_type else { return false }
+        // TMPFS_MAGIC, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC
+        return [0x0102_1994, 0xef53, 0x5846_5342, 0x9123_683e].contains(UInt32(truncatingIfNeeded: type))
+    }
+
     /// Whether file handles work here: the file system has them and birth times, and we may open them.
     func probeFileHandles(
         _ root: borrowing OwnedDescriptor, mount: borrowing OwnedDescriptor, _ status: FileStatus

@@ -3,7 +3,10 @@ import Errors
 import Frontend
 import FuseWire
 import HostOS
+import Synchronization
 import Testing
+
+@testable import FuseServer
 
 /// FORGETs wake nobody more than they must, and always come back.
 @Suite struct ForgetTests {
@@ -70,6 +73,62 @@ import Testing
             pending.append(try forget(guest))
         }
         for one in pending { _ = try guest.receive(one) }
+        rig.end()
+    }
+
+    /// A share whose first GETATTR waits until it is told to go on, and which notes what is asked of it.
+    private final class NotingShare: FileSystemShare {
+        let gate: OwnedDescriptor
+        let requests = Mutex<[Opcode]>([])
+
+        init() throws(Errno) { gate = try makeSemaphore() }
+
+        func makeFileSystem(mayWait: Bool) throws(Errno) -> any FileSystem { NotingFS(self) }
+        func cancelWaiters() {}
+        func disconnect() {}
+
+        /// Returns how many there were before.
+        @discardableResult
+        func note(_ opcode: Opcode) -> Int {
+            requests.withLock {
+                $0.append(opcode)
+                return $0.count - 1
+            }
+        }
+    }
+
+    private final class NotingFS: NullFS {
+        private let share: NotingShare
+
+        init(_ share: NotingShare) { self.share = share }
+
+        override func forget(_ nodeID: NodeID, count: UInt64) { share.note(.forget) }
+        override func getattr(
+            _ caller: Caller, nodeID: NodeID, handle: HandleID?
+        ) throws(Errno) -> AttrOut {
+            if share.note(.getattr) == 0 { waitSemaphore(share.gate.rawValue) }
+            return try super.getattr(caller, nodeID: nodeID, handle: handle)
+        }
+    }
+
+    /// Requests that never end do not keep FORGETs waiting, and with them the descriptors of what is gone.
+    @Test func theyAreTakenAmongRequests() throws {
+        let share = try NotingShare()
+        let rig = try Rig(share: share)
+        var options = FrontendOptions()
+        options.queueSize = 128
+        options.depth = 128
+        let guest = try rig.guest(options)
+        var request = FuseRequest(.getattr, NodeID(rawValue: 2), GetAttrIn())
+        request.replyBodyByteCount = MemoryLayout<AttrOut>.size
+        var pending = [try guest.submit(request)]
+        #expect(eventually { share.requests.withLock { $0.count } == 1 })
+        for _ in 0..<40 { pending.append(try guest.submit(request)) }
+        for _ in 0..<16 { pending.append(try forget(guest)) }
+        postSemaphore(share.gate.rawValue, 1)
+        for one in pending { _ = try guest.receive(one) }
+        let first = share.requests.withLock { $0.firstIndex(of: .forget) } ?? .max
+        #expect(first <= 8, "the first FORGET came after \(first) of 41 requests")
         rig.end()
     }
 }

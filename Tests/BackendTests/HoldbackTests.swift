@@ -14,7 +14,11 @@ import Testing
         for number in 1...count {
             clock += step
             answered += 1
-            if count - number > answered, holdback.holds(answered, now: clock) { continue }
+            if count - number <= answered {
+                holdback.rests()
+            } else if holdback.holds(answered, now: clock) {
+                continue
+            }
             told.append(number)
             answered = 0
         }
@@ -29,20 +33,35 @@ import Testing
         #expect(serve(2, step: 1000, &holdback, clock: &clock) == [1, 2])
     }
 
+    /// Also while requests are not quick: each answer would cost as much as a good part of one.
     @Test func noAnswerIsHeldForLong() {
         var holdback = Holdback()
         var clock: Int64 = 0
-        // The first of 100 is held from 3 µs on: 24 µs are more than 20.
-        #expect(serve(100, step: 3000, &holdback, clock: &clock).first == 8)
+        // The first of 100 is made after 3 µs; of the eighth, after 24, it would hear after 27: 24 later.
+        let told = serve(100, step: 3000, &holdback, clock: &clock)
+        #expect(Array(told.prefix(4)) == [7, 14, 21, 28])
+        #expect(serve(100, step: 9000, &holdback, clock: &clock).prefix(3) == [3, 6, 9])
     }
 
     /// Where requests are slow the guest hears of each at once, and later it is tried again.
     @Test func slowRequestsHoldNothingUp() {
         var holdback = Holdback()
         var clock: Int64 = 0
-        let told = serve(200, step: Holdback.longest + 1, &holdback, clock: &clock)
-        #expect(Array(told.prefix(65)) == Array(2...66))
-        #expect(told.contains(67) == false && told.contains(68))
+        // Only the first may hold up another, as nothing is known before.
+        #expect(serve(50, step: 5 * Holdback.longest, &holdback, clock: &clock) == Array(2...50))
+        // 7/8 to the power of 13 are less than a fifth.
+        let told = serve(100, step: 1000, &holdback, clock: &clock)
+        #expect(Array(told.prefix(12)) == Array(1...12) && !told.contains(13))
+    }
+
+    /// The time in which nothing waited is nobody's.
+    @Test func restIsNotSlow() {
+        var holdback = Holdback()
+        var clock: Int64 = 0
+        for _ in 0..<4 {
+            clock += 1_000_000
+            #expect(serve(16, step: 1000, &holdback, clock: &clock) == [8, 12, 14, 15, 16])
+        }
     }
 
     /// A guest that asks for interrupts all the time, as a driver does.

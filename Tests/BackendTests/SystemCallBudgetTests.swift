@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CLinux
 import Errors
 import Frontend
 import FuseWire
@@ -24,6 +25,14 @@ import Testing
         }
 
         func path(_ name: String) -> String { scratch.path + "/" + name }
+
+        /// Where the kernel finds handles in its memory, a hot descriptor is not the quickest way.
+        var openingOfHot: String {
+            var place = statfs()
+            let quick: [UInt32] = [0x0102_1994, 0xef53, 0x5846_5342, 0x9123_683e]
+            return statfs(scratch.path, &place) == 0 && quick.contains(UInt32(place.f_type))
+                ? "open_by_handle_at" : "openat"
+        }
 
         func write(_ name: String, _ text: String = "") throws {
             try Files.replace(path(name), with: Array(text.utf8))
@@ -150,7 +159,7 @@ import Testing
         let file = try guest.lookup(.root, "file".utf8).node
         _ = try guest.getattr(file)
         var opened = OpenOut()
-        try bench.expect(["openat"], "OPEN of a file in use") {
+        try bench.expect([bench.openingOfHot], "OPEN of a file in use") {
             opened = try guest.open(file, flags: Open.readWrite)
         }
         #expect(opened.openFlags & OpenOutFlags.noFlush != 0, "FLUSH is never asked")
@@ -238,7 +247,7 @@ import Testing
         let directory = try guest.lookup(.root, "d".utf8).node
         _ = try guest.getattr(directory)
         var handle: UInt64 = 0
-        try bench.expect(["openat"], "OPENDIR") { handle = try guest.opendir(directory).handle }
+        try bench.expect([bench.openingOfHot], "OPENDIR") { handle = try guest.opendir(directory).handle }
         func list() throws {
             #expect(try guest.readdir(directory, handle, size: 65536, plus: true).count == count + 2)
         }

@@ -10,6 +10,13 @@ enum HandleKind: UInt32 {
     case directory = 2
 }
 
+/// What the guest has released: it finds the handle no more.
+struct ReleasedHandle {
+    let slot: UInt32
+    let descriptor: Int32
+    let node: NodeID
+}
+
 /// An open file of the guest, held until the request ends.
 struct OpenFile {
     let descriptor: Int32
@@ -71,8 +78,14 @@ extension HostFS {
         let mark = pins.count
         let record = try hold(handle, of: node, kind: kind)
         guard share.handles.retire(record.slot) else { throw .EBADF }
+        let handle = ReleasedHandle(slot: record.slot, descriptor: record.descriptor, node: node)
         pins.truncate(to: mark)
-        try? outlive(record.descriptor, node)
-        share.retire(.handle(record.slot))
+        if closesLater { released = handle } else { finishRelease(of: handle) }
+    }
+
+    /// The inode gets along without the open file, which is closed when the last request that uses it has ended.
+    func finishRelease(of handle: ReleasedHandle) {
+        try? outlive(handle.descriptor, handle.node)
+        share.retire(.handle(handle.slot))
     }
 }

@@ -58,9 +58,17 @@ extension HostFS {
     private func openForIO(_ record: InodeRecord, _ node: NodeID, flags: Int32) throws(Errno)
         -> OwnedDescriptor
     {
-        // A handle that was seen to lead to this object needs no O_PATH descriptor in between.
-        if record.descriptor < 0, record.has(VFS_INODE_VERIFIED), credentials.isDaemon {
-            return try openByHandle(record, flags: flags)
+        // A handle that was seen to lead to this object needs no O_PATH descriptor in between, and no walk through /proc.
+        if record.has(VFS_INODE_VERIFIED), credentials.isDaemon {
+            if record.descriptor < 0 { return try openByHandle(record, flags: flags) }
+            if record.mount == share.quickHandleMount, record.hasHandle {
+                do throws(Errno) {
+                    return try unsafe openHandle(
+                        share.quickHandleDescriptor, record.handleAddress, flags: flags)
+                } catch {
+                    // What has lost its last name is still open here, but its handle leads nowhere.
+                }
+            }
         }
         let number = try descriptor(of: record, node)
         return try unsafe openAgain(share.processDescriptors, processName(of: number), flags: flags)

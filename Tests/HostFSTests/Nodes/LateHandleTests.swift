@@ -39,6 +39,44 @@ import Testing
         #expect(try size(test, node) == 3)
     }
 
+    /// Where somebody says when the guest has its answer, nobody waits for a RELEASE.
+    @Test func aReleasedFileIsClosedAfterTheAnswer() throws {
+        let test = try TestShare()
+        guard test.share.usesFileHandles else { return print("skipped: no file handles here") }
+        test.fs.closesLater = true
+        for isAnswered in [true, false] {
+            let out = try test.create("f\(isAnswered)", O_WRONLY)
+            let node = NodeID(rawValue: out.entry.nodeID)
+            try test.release(node, out.open.handle)
+            #expect(!record(test, node).hasHandle && record(test, node).descriptor >= 0)
+            #expect(test.openDescriptors() == 1)
+            // At the latest when the next request begins.
+            if isAnswered { test.fs.requestAnswered() } else { test.request { $0.forget(node, count: 0) } }
+            #expect(record(test, node).hasHandle && record(test, node).descriptor == -1)
+            #expect(test.openDescriptors() == 0)
+        }
+        func closesLater(mayWait: Bool) throws -> Bool? {
+            (try test.share.makeFileSystem(mayWait: mayWait) as? HostFS)?.closesLater
+        }
+        #expect(try closesLater(mayWait: false) == true && closesLater(mayWait: true) == false)
+    }
+
+    /// The handle of what has lost its name leads nowhere; it is opened by its hot descriptor.
+    @Test func aHotFileIsOpenedWithoutAName() throws {
+        let test = try TestShare()
+        let out = try test.create("f", O_WRONLY)
+        let node = NodeID(rawValue: out.entry.nodeID)
+        #expect(try test.write(node, out.open.handle, [1, 2, 3]) == 3)
+        try test.release(node, out.open.handle)
+        #expect(try size(test, node) == 3)
+        for isNamed in [true, false] {
+            if !isNamed { Glibc.unlink(test.host("f")) }
+            let again = try test.openNode(node, O_RDONLY)
+            #expect(try test.read(node, again.handle, [9]) == [1, 2, 3])
+            try test.release(node, again.handle)
+        }
+    }
+
     /// A guest that forgets what it has open, in either order, closes each descriptor once.
     @Test func forgottenWhileItIsOpen() throws {
         let test = try TestShare()
