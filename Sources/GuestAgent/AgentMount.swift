@@ -22,6 +22,9 @@ final class AgentMount {
     /// st_dev.
     let device: (major: UInt32, minor: UInt32)
     private var group: AgentGroup?
+    /// Those in which names have changed, the last one last.
+    private var directories: [(node: UInt64, file: SharedDescriptor)] = []
+    private static let mostDirectories = 64
 
     /// Says what is missing for an agent to work here.
     init(_ path: String) throws(StartupError) {
@@ -112,14 +115,27 @@ final class AgentMount {
             adopting: try systemCall { vfs_open_node(number, node, flags | O_NONBLOCK | O_NOFOLLOW) })
     }
 
-    func openDirectory(_ node: UInt64) throws(Errno) -> OwnedDescriptor {
-        // One whose name the kernel has dropped is looked for from its parents; who changes those names at the same time
-        // makes that fail.
+    /// A directory in which names change, which stays open while others do not need its place: one whose name the kernel has
+    /// dropped would have to be looked for from its parents, and who changes their names at the same time makes that fail.
+    func openDirectory(_ node: UInt64) throws(Errno) -> SharedDescriptor {
+        if let index = directories.firstIndex(where: { $0.node == node }) {
+            let known = directories.remove(at: index)
+            directories.append(known)
+            return known.file
+        }
         for _ in 0..<Self.patience {
-            do throws(Errno) { return try open(node, O_PATH | O_DIRECTORY) } catch .ESTALE { continue }
+            do throws(Errno) {
+                let file = SharedDescriptor(try open(node, O_PATH | O_DIRECTORY))
+                directories.append((node, file))
+                if directories.count > Self.mostDirectories { directories.removeFirst() }
+                return file
+            } catch .ESTALE { continue }
         }
         throw .ESTALE
     }
+
+    /// What is open for later is closed.
+    func closeDirectories() { directories = [] }
 
     /// Opens a name, which is not followed, by the group that is set.
     func openAt(_ directory: Int32, _ name: [UInt8], _ flags: Int32) throws(Errno) -> OwnedDescriptor {

@@ -129,6 +129,7 @@ final class ChangeFollower {
         // A watched directory has no name that is in use. To find it again without takes the kernel long, and can fail.
         let held = used.nodes.prefix(Self.mostHeld).compactMap { hold($0) }
         defer { for number in held { close(number) } }
+        mount.closeDirectories()
         do throws(Errno) { try mount.dropUnusedNames() } catch {
             say("cannot drop the names that nobody uses: \(describe(error))")
         }

@@ -135,6 +135,22 @@ import Testing
         #expect(try special(.root, parent: false) == 1)
     }
 
+    /// A guest forgets what is above a directory that it watches, and asks for the way there when it needs it again.
+    @Test func dotDotOfWhatIsForgotten() throws {
+        let test = try TestShare()
+        mkdir(test.host("a"), 0o755)
+        mkdir(test.host("a/b"), 0o755)
+        mkdir(test.host("a/b/c"), 0o755)
+        let (a, b, c) = (try test.node("a"), try test.node("a/b"), try test.node("a/b/c"))
+        test.request {
+            $0.forget(a, count: 9)
+            $0.forget(b, count: 9)
+        }
+        let above = try test.request { try $0.lookupSpecial(.root, nodeID: c, parent: true) }
+        #expect(above.attributes.ino == (try FileStatus(AT_FDCWD, test.host("a/b")).raw.stx_ino))
+        #expect(try test.lookup("b", in: try test.node("a")).nodeID == above.nodeID)
+    }
+
     @Test func dotDotDoesNotLeaveTheShare() throws {
         let test = try TestShare()
         let outside = try TestShare()
