@@ -80,8 +80,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--cache", "none"], "--cache none: no such cache mode; give never, metadata, auto or always"),
-        (["-o", "cache=loose"], "-o cache=loose: no such cache mode; give never, metadata, auto or always"),
+        (["--cache", "none"], "--cache none: no such cache mode; give never, metadata, auto, always or shared"),
+        (["-o", "cache=loose"], "-o cache=loose: no such cache mode; give never, metadata, auto, always or shared"),
         (
             ["--modcaps=sys_admin"],
             "--modcaps sys_admin: not a list of changes; write +NAME to keep a capability, -NAME to give it up, and a "
@@ -202,7 +202,7 @@ import Testing
 
     @Test(arguments: [
         ("--bogus", "Unknown option '--bogus'"),
-        ("--cache=", "Missing value for '--cache <auto|always|metadata|never>'"),
+        ("--cache=", "Missing value for '--cache <auto|always|shared|metadata|never>'"),
         ("stray", "Unexpected argument 'stray'"),
         ("--tag", "Missing value for '--tag <TAG>'"),
     ]) func whatTheParserRefuses(word: String, reason: String) throws {
