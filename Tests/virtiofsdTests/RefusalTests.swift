@@ -80,8 +80,14 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--cache", "none"], "--cache none: no such cache mode; give never, metadata, auto, always or shared"),
-        (["-o", "cache=loose"], "-o cache=loose: no such cache mode; give never, metadata, auto, always or shared"),
+        (
+            ["--cache", "none"],
+            "--cache none: no such cache mode; give never, metadata, auto, always or shared"
+        ),
+        (
+            ["-o", "cache=loose"],
+            "-o cache=loose: no such cache mode; give never, metadata, auto, always or shared"
+        ),
         (
             ["--modcaps=sys_admin"],
             "--modcaps sys_admin: not a list of changes; write +NAME to keep a capability, -NAME to give it up, and a "
