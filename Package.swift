@@ -94,7 +94,7 @@ targets += room(
         "CLinux", "Errors", "Frontend", "Guest", "VhostUser", "Virtqueue", "GuestMemory", "FuseWire",
         "HostOS",
     ], tests: ["AllocationCounter", "virtiofs", "virtiofsd"])
-targets += room("Conformance", ["CLinux", "Errors", "HostOS"])
+targets += room("Conformance", ["CLinux", "Coherence", "Errors", "HostOS"])
 targets += [
     .executableTarget(
         name: "virtiofsd",

@@ -105,6 +105,16 @@ package final class Follower: @unchecked Sendable {
 
     // ---- the other side ----
 
+    /// Whether all that follow have given up what the records before `position` tell them to.
+    package static func haveRead(to position: UInt64, in table: VersionTable) -> Bool {
+        (0..<TableLayout.participants).allSatisfy { number in
+            let record = place(number)
+            return table.words.load32(record + TableLayout.Follower.state) != State.following
+                || table.words.load(record + TableLayout.Follower.acknowledged) >= position
+                || table.isUnlocked(record)
+        }
+    }
+
     /// Has everybody but `spared` give up what they have cached of `slots`, and waits until they have.
     static func revoke(_ slots: some Sequence<UInt32>, sparing spared: UInt64, in table: VersionTable) {
         guard let (last, followers) = announce(slots, sparing: spared, in: table) else { return }

@@ -21,6 +21,7 @@ import Testing
     private final class Views {
         let scratch: TemporaryDirectory
         let mounts: [MountedShare]
+        private let tableOptions: [String]
 
         init(_ count: Int, options: [String], daemonOptions: [String] = [], table: Bool) throws {
             let scratch = try TemporaryDirectory(prefix: "views-", in: "/var/tmp")
@@ -31,12 +32,13 @@ import Testing
                     nil, daemonOptions, options: options + tableOptions, shared: scratch.path + "/shared")
             }
             self.scratch = scratch
+            self.tableOptions = tableOptions
         }
 
         func compare(operations: Int) throws -> (end: ChildProcess.End?, text: String) {
             try runConformance(
                 ["views", "--operations", "\(operations)", "--seed", "\(UInt32.random(in: 0...1_000_000))"]
-                    + ["--host", scratch.path + "/shared"] + mounts.map(\.mountPoint), seconds: 300)
+                    + ["--host", scratch.path + "/shared"] + tableOptions + mounts.map(\.mountPoint), seconds: 300)
         }
     }
 

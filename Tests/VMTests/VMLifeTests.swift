@@ -87,7 +87,10 @@ import Testing
         let scratch = try ScratchDirectory()
         let daemon = try TestShare("life", scratch.path).serve()
         let guest = try GuestMachine(booting: configuration(.stock, daemon))
-        let busy = "setsid sh -c 'while :; do echo y >>/mnt/life/file; done' >/dev/null 2>&1 & echo started"
+        // Until then it is of this command's session, and ends with it.
+        let busy =
+            "setsid sh -c 'while :; do echo y >>/mnt/life/file; done' >/dev/null 2>&1 & "
+            + "until [ -e /mnt/life/file ]; do sleep 0.1; done; echo started"
         #expect(try run(guest, busy).text == "started\n")
         #expect(scratch.wait { $0.has("file") })
         #expect(daemon.process.stop(graceMilliseconds: 10_000) == .exited(0))

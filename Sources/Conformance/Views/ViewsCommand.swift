@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coherence
 import Errors
 import Glibc
 import HostOS
@@ -36,7 +37,7 @@ package final class ViewCheck: Sendable {
 
     private struct FieldState {
         var field: Field
-        var barrier: Barrier
+        var barrier: Barrier?
     }
 
     package struct Counts: Equatable, Sendable {
@@ -54,13 +55,20 @@ package final class ViewCheck: Sendable {
     /// Makes what is changed, by the first way.
     package init(_ options: ViewOptions) throws(Failure) {
         self.options = options
+        let table: VersionTable?
+        do throws(StartupError) {
+            table = if let path = options.table { try VersionTable(existing: path) } else { nil }
+        } catch {
+            throw Failure("\(error)")
+        }
         var fields: [Guarded<FieldState>] = []
         var registers: [Register] = []
         for index in 0..<2 * options.threads {
             let name = "field.\(getpid()).\(index)"
             let field = Field(name)
             try field.make(in: options.views[0])
-            fields.append(Guarded(FieldState(field: field, barrier: Barrier("barrier.\(getpid()).\(index)"))))
+            let barrier = table.map { Barrier($0, "barrier.\(getpid()).\(index)") }
+            fields.append(Guarded(FieldState(field: field, barrier: barrier)))
         }
         for index in 0..<4 {
             let register = Register("register.\(getpid()).\(index)", isSize: index % 2 == 0)
@@ -119,7 +127,7 @@ package final class ViewCheck: Sendable {
             guard isHost, let host = options.host else { return try state.field.change(by: view, &random) }
             onHost.add(1, ordering: .relaxed)
             try state.field.change(by: host, &random)
-            try state.barrier.pass(host: host, views: options.views)
+            try state.barrier?.pass(host: host)
         }
     }
 }
