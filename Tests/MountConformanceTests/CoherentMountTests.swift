@@ -38,7 +38,8 @@ import Testing
         func compare(operations: Int) throws -> (end: ChildProcess.End?, text: String) {
             try runConformance(
                 ["views", "--operations", "\(operations)", "--seed", "\(UInt32.random(in: 0...1_000_000))"]
-                    + ["--host", scratch.path + "/shared"] + tableOptions + mounts.map(\.mountPoint), seconds: 300)
+                    + ["--host", scratch.path + "/shared"] + tableOptions + mounts.map(\.mountPoint),
+                seconds: 300)
         }
     }
 
