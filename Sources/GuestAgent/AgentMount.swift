@@ -17,8 +17,8 @@ final class AgentMount {
     let path: String
     /// The mount point.
     let mountPoint: OwnedDescriptor
-    /// The root of the file system, which a mount need not show.
-    private let root: OwnedDescriptor
+    /// The node id of the change list.
+    private let changeList: UInt64
     /// st_dev.
     let device: (major: UInt32, minor: UInt32)
     private var group: AgentGroup?
@@ -62,21 +62,23 @@ final class AgentMount {
         try failing("find objects by handle in", handles) { () throws(Errno) in
             _ = try systemCall { vfs_set_file_group(AgentGroup.look.rawValue) }
         }
-        root = try failing("find objects by handle in", handles) { () throws(Errno) in
+        // The file system's, which a mount need not show.
+        let root = try failing("find objects by handle in", handles) { () throws(Errno) in
             OwnedDescriptor(
                 adopting: try systemCall {
                     vfs_open_node(number, Self.rootNode, O_RDONLY | O_DIRECTORY)
                 })
         }
-        self.mountPoint = mountPoint
-        group = .look
         do throws(Errno) {
-            _ = try openAt(root.rawValue, Array(ChangeList.fileName.utf8), O_PATH)
+            let list = try Self.openAt(root.rawValue, Array(ChangeList.fileName.utf8), O_PATH)
+            changeList = try nodeID(of: list.rawValue)
         } catch .ENOENT {
             throw unusable("its daemon does not tell what others change", Self.hint)
         } catch {
             throw unusable("its daemon's change list: \(describe(error))", Self.hint)
         }
+        self.mountPoint = mountPoint
+        group = .look
     }
 
     private static func isFuse(_ descriptor: Int32) -> Bool {
@@ -90,11 +92,8 @@ final class AgentMount {
         return unsafe fstatvfs(mountPoint.rawValue, &status) == 0 && status.f_flag & UInt(ST_RDONLY) != 0
     }
 
-    /// Opens the change list; EBUSY comes with its first READ.
-    func openChangeList() throws(Errno) -> OwnedDescriptor {
-        try become(.look)
-        return try openAt(root.rawValue, Array(ChangeList.fileName.utf8), O_RDONLY)
-    }
+    /// Opens the change list; EBUSY comes with its first READ. Not by its name: who watches the root would hear of each READ.
+    func openChangeList() throws(Errno) -> OwnedDescriptor { try open(changeList, O_RDONLY) }
 
     /// From now on requests mean what this group says.
     func become(_ wanted: AgentGroup) throws(Errno) {
@@ -139,6 +138,12 @@ final class AgentMount {
 
     /// Opens a name, which is not followed, by the group that is set.
     func openAt(_ directory: Int32, _ name: [UInt8], _ flags: Int32) throws(Errno) -> OwnedDescriptor {
+        try Self.openAt(directory, name, flags)
+    }
+
+    private static func openAt(
+        _ directory: Int32, _ name: [UInt8], _ flags: Int32
+    ) throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(
             adopting: try unsafe withName(name) { (name) throws(Errno) in
                 try systemCall { unsafe openat(directory, name, flags | O_NOFOLLOW | O_CLOEXEC) }

@@ -191,6 +191,9 @@ import Testing
             "agent latency, \(stack.rawValue): median \(at(0.5)) ms, 90 % within \(at(0.9)) ms, all within \(at(1)) ms\n"
         _ = try? Files.writeAll(STDERR_FILENO, Array(line.utf8))
         #expect(latencies.count == 60)
+        usleep(300_000)
+        // The agent reads the list all the time.
+        #expect(try watcher.ask("listen \(AgentRig.mounted) 1.5") == "nothing")
         watcher.end()
         rig.guest.end()
     }

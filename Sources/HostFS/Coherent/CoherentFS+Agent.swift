@@ -97,7 +97,7 @@ extension CoherentFS {
     // ---- what is no object ----
 
     /// Times of validity are 0: nobody else is to find it.
-    private func special(_ node: NodeID) -> EntryOut {
+    func special(_ node: NodeID) -> EntryOut {
         var entry = EntryOut()
         entry.nodeID = node.rawValue
         entry.attributes = attributes(ofSpecial: node)?.attributes ?? Attributes()

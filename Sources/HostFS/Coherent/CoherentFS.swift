@@ -34,7 +34,8 @@ package final class CoherentFS: FileSystem {
         return try base.lookup(caller, parent: parent, name: name)
     }
     package func lookupSpecial(_ caller: Caller, nodeID: NodeID, parent: Bool) throws(Errno) -> EntryOut {
-        try base.lookupSpecial(caller, nodeID: nodeID, parent: parent)
+        if nodeID == AgentNode.changeList, !parent, agent(caller) == .look { return special(nodeID) }
+        return try base.lookupSpecial(caller, nodeID: nodeID, parent: parent)
     }
     package func forget(_ nodeID: NodeID, count: UInt64) { base.forget(nodeID, count: count) }
     package func readlink(_ caller: Caller, nodeID: NodeID, into reply: inout ReplyBuffer) throws(Errno) {

@@ -106,6 +106,15 @@ private final class NoDeferrals: DeferralSource {
         #expect(list.entryValid == 0 && list.attrValid == 0)
         let d = try rig.look("d")
         #expect(try rig.look(ChangeList.fileName, as: .look, in: NodeID(rawValue: d.nodeID)).nodeID == 0)
+        // As the guest's kernel finds it by handle, without a name.
+        func found(_ group: AgentGroup?) throws -> UInt64 {
+            try rig.request {
+                try $0.lookupSpecial(caller(group), nodeID: AgentNode.changeList, parent: false).nodeID
+            }
+        }
+        #expect(try found(.look) == AgentNode.changeList.rawValue)
+        #expect(throws: Errno.self) { try found(nil) }
+        #expect(throws: Errno.self) { try found(.vanish) }
         let opened = try rig.request { fs in
             try fs.open(caller(.look), nodeID: AgentNode.changeList, OpenIn())
         }

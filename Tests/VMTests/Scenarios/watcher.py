@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A program of the guest that watches directories (inotify) and looks at files, by lines of standard input. It answers "= TEXT", and
 # says each event as "event DIRECTORY KINDS NAME".
-import ctypes, os, select, signal, struct, sys
+import ctypes, os, select, signal, struct, sys, time
 
 KINDS = ["ACCESS", "MODIFY", "ATTRIB", "CLOSE_WRITE", "CLOSE_NOWRITE", "OPEN", "MOVED_FROM", "MOVED_TO", "CREATE", "DELETE",
          "DELETE_SELF", "MOVE_SELF", "", "", "OVERFLOW", "IGNORED"]
@@ -50,6 +50,18 @@ class Watcher:
         if os.path.isdir(path):
             self.names[path] = set(os.listdir(path))
         return "watched"
+
+    def listen(self, path, seconds):
+        """What another watch, of everything, hears in that time."""
+        queue = libc.inotify_init1(os.O_NONBLOCK)
+        libc.inotify_add_watch(queue, path.encode(), 0xFFF)
+        time.sleep(float(seconds))
+        try:
+            return repr(os.read(queue, 1 << 16))
+        except BlockingIOError:
+            return "nothing"
+        finally:
+            os.close(queue)
 
     def stat(self, path):
         try:
