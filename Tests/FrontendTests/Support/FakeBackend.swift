@@ -68,7 +68,13 @@ final class FakeBackend {
 
     /// Our end of the channel that the front-end gave us.
     var channel: Connection? { state.connection.withLock { $0 } }
-    func closeChannel() { state.connection.withLock { $0 = nil } }
+    /// At once, which close(2) does not do while a process that another test is just starting has it open too.
+    func closeChannel() {
+        state.connection.withLock { connection in
+            if let connection { hangUp(connection) }
+            connection = nil
+        }
+    }
 
     /// What was asked since this was last looked at.
     func takeRequests() -> [FrontendRequest] {
