@@ -84,7 +84,8 @@ import Testing
                 tickets.append(try queue.enqueue(request.message))
             }
             var interrupts = 0
-            _ = queue.chains.armInterrupts()
+            // A worker that polls may have begun already, and of what is done before nobody is told.
+            while queue.chains.armInterrupts() { try queue.collect() }
             queue.notify()
             while !tickets.allSatisfy(queue.isCompleted) {
                 guard waitReadable(queue.call.descriptor.rawValue, timeoutMilliseconds: 10_000) != 0 else {
